@@ -112,29 +112,6 @@ class Modality:
                     block if channels is None else block[:, channels],
                 )
 
-    def channel_slabs(self) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Run once over data in memory, a range of channels at a time.
-
-        Yields
-        ------
-        channels
-            Which of the C channels the slab holds.
-        slab
-            ``(N, n)`` in the dtype of the data.
-        """
-        self.passes += 1
-        included = np.flatnonzero(~self.excluded_channels)
-        positions = np.nonzero(~self.excluded_positions.reshape(self.navigation_shape))
-        width = max(1, BLOCK_BYTES // (4 * self.n_positions))
-        for start in range(0, included.size, width):
-            picked = included[start : start + width]
-            where = np.unravel_index(picked, self.signal_shape) if self.signal_shape else ()
-            if len(picked) == self.excluded_channels.size and not self.excluded_positions.any():
-                slab = self.data.reshape(self.n_positions, -1)
-            else:
-                slab = self.data[(*(p[:, None] for p in positions), *(w[None] for w in where))]
-            yield slice(start, start + picked.size), slab.reshape(self.n_positions, -1)
-
     def location(self, row: int, channel: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Position and channel as indices of the data, from those of a block."""
         position = np.flatnonzero(~self.excluded_positions)[row]

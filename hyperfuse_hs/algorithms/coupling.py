@@ -1,0 +1,104 @@
+"""One subspace shared by the scores of several modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperfuse_hs.algorithms.rank import noise_edge
+
+
+@dataclass(frozen=True, eq=False)
+class Coupling:
+    """Joint subspace of several modalities.
+
+    Parameters
+    ----------
+    basis
+        ``(N, R)`` orthonormal left singular vectors above the noise.
+    singular_values
+        ``(K,)`` all joint ones, in units of the noise.
+    edge
+        Largest singular value that noise alone would give.
+    lead_scores
+        ``(N, k)`` denoised scores of the lead modalities, whitened: unit noise in every column.
+    lead_values
+        ``(k,)`` singular values of the lead scores in units of their noise, descending.
+    """
+
+    basis: NDArray[np.float64]
+    singular_values: NDArray[np.float64]
+    edge: float
+    lead_scores: NDArray[np.float64]
+    lead_values: NDArray[np.float64]
+
+
+def couple(
+    scores: Sequence[NDArray[np.float64]], leads: Sequence[bool], *, minimum_rank: int = 1
+) -> Coupling:
+    """Find the joint subspace and denoise the lead modalities with it.
+
+    The stacked scores have unit noise, so their singular values above the edge of Marchenko and
+    Pastur are what the modalities share or know alone; the rest, such as a second and noisier
+    copy of a map that another modality sees sharply, is dropped. To first order the error that
+    remains in the rows is the noise projected on the retained right singular vectors plus the
+    leverage of the position; the lead scores are whitened with this covariance.
+
+    Parameters
+    ----------
+    scores
+        Per modality ``(N, k_m)``, noise of unit variance in every column (times the weight).
+    leads
+        Per modality, whether it leads.
+    minimum_rank
+        Keep at least this many joint directions.
+
+    Returns
+    -------
+    Coupling
+        Joint basis and denoised lead scores.
+    """
+    stacked = np.hstack(list(scores))
+    n, width = stacked.shape
+    left, values, right = np.linalg.svd(stacked, full_matrices=False)
+    edge = noise_edge(n, width)
+    rank = int(np.clip(np.count_nonzero(values > edge), min(minimum_rank, width), width))
+    is_lead = np.repeat(list(leads), [s.shape[1] for s in scores])
+    kept = right[:rank, is_lead]
+    lead = (left[:, :rank] * values[:rank]) @ kept
+    covariance = kept.T @ kept
+    leverage = rank / n
+    covariance = covariance + leverage * (np.eye(len(covariance)) - covariance)
+    whitened, lead_values = _whiten(lead, covariance)
+    return Coupling(left[:, :rank], values, edge, whitened, lead_values)
+
+
+def _whiten(
+    scores: NDArray[np.float64], covariance: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bring the noise to unit covariance and order columns by descending singular value."""
+    variances, axes = np.linalg.eigh(covariance)
+    white = (scores @ axes) / np.sqrt(np.maximum(variances, np.finfo(float).eps))
+    squares, rotation = np.linalg.eigh(white.T @ white)
+    return white @ rotation[:, ::-1], np.sqrt(np.maximum(squares[::-1], 0.0))
+
+
+def significant_lead_rank(values: NDArray[np.float64], n_positions: int) -> int:
+    """Count the directions of whitened lead scores that stand out of their noise.
+
+    Parameters
+    ----------
+    values
+        ``(k,)`` singular values in units of the noise.
+    n_positions
+        Number of rows of the scores.
+
+    Returns
+    -------
+    int
+        Number of values above the edge.
+    """
+    return int(np.count_nonzero(values > noise_edge(n_positions, values.size)))

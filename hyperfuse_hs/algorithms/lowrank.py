@@ -1,0 +1,157 @@
+"""Leading singular vectors of tall data through products with a few vectors at a time.
+
+``X`` is the whitened data of one modality, N positions x C channels, with noise of unit variance.
+It is never formed unless it is small; neither is a matrix of detector pixels x detector pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Product = Callable[[NDArray[np.float32]], NDArray[np.floating]]
+
+
+@dataclass(frozen=True, eq=False)
+class LowRank:
+    """Leading singular triplets of one whitened modality.
+
+    Parameters
+    ----------
+    scores
+        ``(N, k)``, left singular vectors times singular values, in units of the noise.
+    basis
+        ``(C, k)``, right singular vectors.
+    singular_values
+        ``(k,)``, descending, in units of the noise.
+    rank
+        How many of them stand out of the noise.
+    gain
+        Variance of the noise before it was brought to one.
+    channels
+        Number of channels, counted by the noise they hold.
+    """
+
+    scores: NDArray[np.float64]
+    basis: NDArray[np.float32]
+    singular_values: NDArray[np.float64]
+    rank: int
+    gain: float
+    channels: float
+
+
+def random_probe(size: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Standard normal directions, ``(size, count)``."""
+    return rng.standard_normal((size, count), dtype=np.float32)
+
+
+def orthonormal(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Orthonormal basis of the range of some columns.
+
+    Parameters
+    ----------
+    vectors
+        ``(n, k)``.
+
+    Returns
+    -------
+    ndarray
+        ``(n, k)`` or fewer columns where these depend on each other.
+    """
+    scale = np.linalg.norm(vectors, axis=0)
+    kept = scale > scale.max(initial=0.0) * 1e-12
+    q, r = np.linalg.qr(np.asarray(vectors[:, kept], dtype=np.float64) / scale[kept])
+    diagonal = np.abs(np.diag(r))
+    return np.ascontiguousarray(q[:, diagonal > 1e-7], dtype=np.float32)
+
+
+def leading_eigenvectors(
+    product: Product,
+    size: int,
+    floor: Callable[[NDArray[np.float64]], int],
+    rng: np.random.Generator,
+    *,
+    block: int = 24,
+    extra: int = 8,
+    tol: float = 1e-4,
+    max_size: int = 768,
+) -> NDArray[np.float32]:
+    """Eigenvectors of a symmetric non-negative operator that stand above a floor.
+
+    Block Lanczos iteration with full orthogonalisation (Golub and Underwood 1977; error bounds in
+    Musco and Musco, NeurIPS 2015, theorem 1). It stops when every eigenvalue above the floor has
+    converged.
+
+    Parameters
+    ----------
+    product
+        Maps ``(size, n)`` to the operator times it.
+    size
+        Order of the operator.
+    floor
+        Given estimated eigenvalues (descending), how many are wanted.
+    rng
+        Source of the start vectors.
+    block
+        Number of vectors per product.
+    extra
+        How many eigenvectors to return besides the wanted ones.
+    tol
+        Residual of an eigenpair over its eigenvalue at which it counts as converged.
+    max_size
+        Largest dimension of the search space.
+
+    Returns
+    -------
+    ndarray
+        ``(size, k)`` orthonormal, by descending eigenvalue.
+    """
+    limit = min(size, max_size)
+    space = orthonormal(random_probe(size, min(block, limit), rng))
+    image = np.asarray(product(space), dtype=np.float32)
+    while True:
+        small = (space.T @ image).astype(np.float64)
+        values, vectors = np.linalg.eigh((small + small.T) / 2)
+        values, vectors = values[::-1], np.ascontiguousarray(vectors[:, ::-1], dtype=np.float32)
+        wanted = floor(values)
+        checked = min(wanted + 1, values.size)
+        off = image @ vectors[:, :checked] - space @ (vectors[:, :checked] * values[:checked])
+        errors = np.linalg.norm(off, axis=0) / np.maximum(values[:checked], values[0] * 1e-7)
+        done = wanted < values.size - extra and bool((errors[:wanted] < tol).all())
+        if done or space.shape[1] >= limit:
+            return space @ vectors[:, : min(wanted + extra, values.size)]
+        fresh = image[:, -block:] if space.shape[1] >= block else image
+        for _ in range(2):
+            fresh = fresh - space @ (space.T @ fresh)
+        fresh = orthonormal(fresh)[:, : limit - space.shape[1]]
+        if not fresh.shape[1]:
+            return space @ vectors[:, : min(wanted + extra, values.size)]
+        space = np.hstack([space, fresh])
+        image = np.hstack([image, np.asarray(product(fresh), dtype=np.float32)])
+
+
+def rotate_to_singular(
+    scores: NDArray[np.float64], basis: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float64]]:
+    """Turn scores in any orthonormal basis into left singular vectors times singular values.
+
+    Parameters
+    ----------
+    scores
+        ``(N, k)``, data times basis.
+    basis
+        ``(C, k)``, orthonormal.
+
+    Returns
+    -------
+    scores, basis, singular_values
+        Of the same shapes and ``(k,)``, by descending singular value.
+    """
+    squares, rotation = np.linalg.eigh(scores.T @ scores)
+    order = np.argsort(squares)[::-1]
+    values = np.sqrt(np.maximum(squares[order], 0.0))
+    rotation = rotation[:, order]
+    return scores @ rotation, (basis @ rotation).astype(np.float32), values

@@ -1,0 +1,133 @@
+"""Which singular values stand out of unit noise, and how well.
+
+A matrix of N positions x C channels is the sum of a low-rank signal and independent noise of
+unit variance. The singular values of noise alone follow the law of Marchenko and Pastur (Math.
+USSR-Sb. 1, 457 (1967)), those of the signal are shifted and their vectors tilted as described by
+Benaych-Georges and Nadakuditi (J. Multivar. Anal. 111, 120 (2012)).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+TRACY_WIDOM = 3.3
+"""Quantile of the Tracy-Widom law (orthogonal class) exceeded once in about a thousand."""
+
+
+def noise_edge(n_positions: float, n_channels: float) -> float:
+    """Largest singular value to expect from unit noise alone.
+
+    Parameters
+    ----------
+    n_positions, n_channels
+        Size of the matrix.
+
+    Returns
+    -------
+    float
+        Edge of Marchenko and Pastur, ``sqrt(N) + sqrt(C)``, with the margin of Tracy and Widom
+        (Johnstone, Ann. Stat. 29, 295 (2001), eqs. 1.3 and 1.4).
+    """
+    n, c = max(n_positions, 1.0), max(n_channels, 1.0)
+    root = np.sqrt(n) + np.sqrt(c)
+    spread = root * (1 / np.sqrt(n) + 1 / np.sqrt(c)) ** (1 / 3)
+    return float(np.sqrt(root**2 + TRACY_WIDOM * spread))
+
+
+def significant_rank(
+    singular_values: NDArray[np.float64],
+    energy: float,
+    n_positions: float,
+    n_channels: float,
+    gain: float | None = None,
+) -> tuple[int, float]:
+    """Count the singular values above the noise and measure the noise if it is not known.
+
+    Parameters
+    ----------
+    singular_values
+        ``(k,)`` leading ones, descending.
+    energy
+        Sum of squares of all elements.
+    n_positions, n_channels
+        Size of the matrix.
+    gain
+        Variance of the noise; None to take it from what the significant part leaves.
+
+    Returns
+    -------
+    rank : int
+        Number of significant singular values.
+    gain : float
+        Variance of the noise, in the units of the matrix squared.
+    """
+    squares = np.asarray(singular_values, dtype=float) ** 2
+    limit = min(n_positions, n_channels)
+    rank, noise = 0, gain
+    for count in range(squares.size + 1):
+        if gain is None:
+            left = max(energy - squares[:count].sum(), 0.0)
+            freedom = max(n_positions - count, 1.0) * max(n_channels - count, 1.0)
+            noise = left / freedom if count < limit else 0.0
+        assert noise is not None
+        rank = count
+        edge = noise * noise_edge(n_positions - count, n_channels - count) ** 2
+        floor = energy * np.finfo(np.float32).eps ** 2
+        if count == squares.size or squares[count] <= max(edge, floor):
+            break
+    assert noise is not None
+    return rank, float(noise)
+
+
+def signal_strength(
+    singular_values: NDArray[np.float64], n_positions: float, n_channels: float
+) -> NDArray[np.float64]:
+    """Squared singular values that the signal has without noise.
+
+    Parameters
+    ----------
+    singular_values
+        ``(k,)`` in units of the noise.
+    n_positions, n_channels
+        Size of the matrix.
+
+    Returns
+    -------
+    ndarray
+        ``(k,)``, theta**2 from ``s**2 = (theta**2 + N)(theta**2 + C) / theta**2``; 0 where the
+        singular value is not above the edge (Benaych-Georges and Nadakuditi, section 3.1).
+    """
+    excess = singular_values**2 - n_positions - n_channels
+    inside = np.maximum(excess**2 - 4.0 * n_positions * n_channels, 0.0)
+    strength: NDArray[np.float64] = np.where(excess > 0, (excess + np.sqrt(inside)) / 2, 0.0)
+    edge = np.sqrt(n_positions * n_channels)
+    return np.where(strength > edge * (1 + 1e-9), strength, 0.0)
+
+
+def score_noise(
+    singular_values: NDArray[np.float64], n_positions: float, n_channels: float
+) -> NDArray[np.float64]:
+    """Standard deviation of the noise in each column of scores, in units of the data's noise.
+
+    The scores of a significant component hold its true map and, because the component's
+    direction among the channels is itself estimated, noise of ``1 + C / theta**2`` times that of
+    a known direction. Columns that are not significant are all noise.
+
+    Parameters
+    ----------
+    singular_values
+        ``(k,)`` in units of the noise.
+    n_positions, n_channels
+        Size of the matrix.
+
+    Returns
+    -------
+    ndarray
+        ``(k,)``, at least 1 for significant columns.
+    """
+    strength = signal_strength(singular_values, n_positions, n_channels)
+    tiny = np.finfo(float).tiny
+    known = 1.0 + n_channels / np.maximum(strength, tiny)
+    alone = singular_values / np.sqrt(n_positions)
+    return np.where(strength > 0, np.minimum(known, np.maximum(alone, tiny)), alone)
