@@ -19,12 +19,14 @@ image either way.
 
 Limits of HyperSpy 2.5 that no content of ``LearningResults`` can lift:
 
-* A single number has no plot. For an image with navigation axes only, call
-  ``plot_bss_results(factors_navigator="auto")``; for one without navigation axes,
-  ``plot_bss_results(loadings_navigator="auto")``. The same holds for
-  ``plot_decomposition_results``.
-* ``get_bss_loadings`` fails for a single component on a signal without navigation axes, and
-  ``estimate_elbow_position`` fails for a single explained variance.
+* HyperSpy does not decompose images, so not all of its methods are ready for their results. One
+  number per component is plotted only by ``plot_bss_results(factors_navigator="auto")`` for an
+  image with navigation axes only (not at all while it is lazy: ``signal.compute()`` first), and by
+  ``plot_bss_results(loadings_navigator="auto")`` for one without navigation axes. The same holds
+  for ``plot_decomposition_results``.
+* A single component: ``get_bss_loadings`` fails without navigation axes, ``plot_bss_factors`` of
+  a spectrum needs ``same_window=False``, and ``estimate_elbow_position`` fails for a single
+  explained variance.
 * After ``hs.load(..., lazy=True)`` learning results are dask arrays. HyperSpy does not plot these
   (``TypeError: Implicit conversion of dask array``), whoever made them: call
   :func:`compute_results` first.
