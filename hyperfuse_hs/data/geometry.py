@@ -62,9 +62,9 @@ def lacey_film(
     scan: tuple[int, int],
     step: float,
     *,
-    hole_spacing: float = 30.0,
-    strand_width: float = 17.0,
-    thickness: float = 14.0,
+    hole_spacing: float,
+    strand_width: float,
+    thickness: float,
 ) -> NDArray[np.float64]:
     """
     Draw a lacey film: a web of rounded strands around irregular holes.

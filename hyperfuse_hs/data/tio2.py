@@ -58,18 +58,23 @@ MODALITIES = ("EELS", "EDS", "Diffraction")
 _CRYSTALS = (ANATASE, RUTILE)
 _MATERIALS = (ANATASE_MATERIAL, RUTILE_MATERIAL, CARBON_MATERIAL)
 
-_STEP = 1.5  # nm
-_MEAN_RADIUS = 7.0  # nm
+_STEP = 1.0  # nm
+_MEAN_RADIUS = 4.2  # nm
 _RADIUS_SPREAD = 0.2
-_PARTICLES_PER_POSITION = 0.016
+_PARTICLES_PER_POSITION = 0.02
 _RUTILE_SHARE = 0.2
+_FILM = {"hole_spacing": 24.0, "strand_width": 11.0, "thickness": 8.0}  # nm
 # Inelastic mean free paths in Å at 200 kV (K. Iakoubovskii et al., Microsc. Res. Tech. 71 (2008)
-# 626-631). Electrons scattered inelastically stay within the direct disk.
+# 626-631). Electrons scattered inelastically stay within the direct disk, where a beam stop lets a
+# tenth of them through: counts are for the rest of the pattern.
 _INELASTIC = (1150.0, 1150.0, 1600.0)
+_BEAM_STOP = 0.1
 # Rings of the structure function of amorphous carbon: radius 1/Å, height, deviation 1/Å.
 _CARBON_RINGS = ((0.48, 1.1, 0.055), (0.85, 0.7, 0.07))
-# A component must be missing, and be present, in at least this part of the occupied positions.
-_SMALLEST_SHARE = 0.02
+# Each component must be missing, and be nearly pure, in these parts of the occupied positions.
+_LEAST_MISSING = 0.02
+_LEAST_PURE = 0.01
+_PURE = 0.9
 _MOST_LAYOUTS = 200
 
 
@@ -114,13 +119,13 @@ def tio2_polymorphs(
     polymorph; diffraction sees a different pattern for each particle: kinematic Bragg disks from
     the crystal structures, over thermal diffuse scattering, and rings where there is carbon.
 
-    The unscattered beam is left out (as by a beam stop that follows it), so that all counts are
-    proportional to matter: what is in the direct disk has been scattered inelastically.
+    The unscattered beam is left out, so that all counts are proportional to matter: what is in
+    the direct disk has been scattered inelastically, and has passed a beam stop.
 
     Parameters
     ----------
     scan
-        Probe positions, (rows, columns), 1.5 nm apart.
+        Probe positions, (rows, columns), 1 nm apart.
     detector
         Pixels of the diffraction detector, (rows, columns); it reaches to 0.95 1/Å.
     eels_channels
@@ -220,11 +225,11 @@ def reference_patterns(*, detector: tuple[int, int] = (64, 64)) -> dict[str, Bas
 
 
 def _draw_layout(entropy: int, scan: tuple[int, int], n_particles: int) -> _Layout:
-    """Draw samples until each component is missing, and present, in enough positions."""
+    """Draw samples until each component is missing, and nearly pure, in enough positions."""
     for attempt in range(_MOST_LAYOUTS):
         seed = np.random.SeedSequence(entropy, spawn_key=(STREAMS["sample"], attempt))
         rng = np.random.default_rng(seed)
-        film = lacey_film(rng, scan, _STEP)
+        film = lacey_film(rng, scan, _STEP, **_FILM)
         radii = _MEAN_RADIUS * rng.lognormal(0.0, _RADIUS_SPREAD, n_particles)
         centres = places_near(rng, film, _STEP, radii)
         phase = np.zeros(n_particles, dtype=np.intp)
@@ -239,21 +244,19 @@ def _draw_layout(entropy: int, scan: tuple[int, int], n_particles: int) -> _Layo
         if _is_identifiable(layout.paths):
             return layout
     raise ValueError(
-        "Each component must be missing somewhere and present somewhere. No such sample was found "
+        "Each component must be missing somewhere and nearly pure somewhere. No such sample was found "
         f"for the scan {scan} with {n_particles} particles. Give a larger scan, or another number "
         "of particles."
     )
 
 
 def _is_identifiable(paths: NDArray[np.float64]) -> bool:
-    """Whether each component is missing, and is the thickest, in enough occupied positions."""
+    """Whether each component is missing, and nearly pure, in enough occupied positions."""
     total = paths.sum(axis=1)
-    if not np.any(total > 0):
-        return False
     parts = paths[total > 0] / total[total > 0, np.newaxis]
-    missing = (parts == 0).mean(axis=0)
-    pure = (parts > 0.5).mean(axis=0)
-    return bool(min(missing.min(), pure.min()) >= _SMALLEST_SHARE)
+    missing = np.mean(parts == 0, axis=0)
+    pure = np.mean(parts > _PURE, axis=0)
+    return bool(missing.min() >= _LEAST_MISSING and pure.min() >= _LEAST_PURE)
 
 
 def _plan_eels(sample: Sample, channels: int, dose: float) -> ModalityPlan:
@@ -329,6 +332,6 @@ def _smooth_patterns(detector: Detector) -> NDArray[np.float64]:
     diffuse = [thermal_diffuse_pattern(crystal, detector) for crystal in _CRYSTALS]
     carbon_density = {e: 1e-3 * n for e, n in CARBON_MATERIAL.density.items()}
     diffuse.append(amorphous_pattern(carbon_density, _CARBON_RINGS, detector))
-    disk = direct_disk(detector)
+    disk = _BEAM_STOP * direct_disk(detector)
     patterns = [d + disk / length for d, length in zip(diffuse, _INELASTIC, strict=True)]
     return np.array(patterns).reshape(len(COMPONENTS), -1)
