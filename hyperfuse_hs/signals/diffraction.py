@@ -23,7 +23,6 @@ class HypermodalDiffraction2D(Diffraction2D):
     """
 
     _signal_type = "hypermodal_diffraction"
-    _alias_signal_types: list[str] = []
 
 
 class LazyHypermodalDiffraction2D(HypermodalDiffraction2D, LazyDiffraction2D):
@@ -38,7 +37,6 @@ class HypermodalElectronDiffraction2D(ElectronDiffraction2D):
     """
 
     _signal_type = "hypermodal_electron_diffraction"
-    _alias_signal_types: list[str] = []
 
 
 class LazyHypermodalElectronDiffraction2D(

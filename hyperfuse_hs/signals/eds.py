@@ -10,23 +10,27 @@ from typing import Any
 from hyperfuse_hs.signals._optional import needs
 
 try:
-    from exspy.signals import EDSSEMSpectrum, EDSTEMSpectrum, LazyEDSSEMSpectrum, LazyEDSTEMSpectrum
+    from exspy.signals import (
+        EDSSEMSpectrum,
+        EDSSpectrum,
+        EDSTEMSpectrum,
+        LazyEDSSEMSpectrum,
+        LazyEDSTEMSpectrum,
+    )
     from exspy.utils.eds import take_off_angle
 except ImportError as error:
     raise needs("exspy", ("hypermodal_EDS_TEM", "hypermodal_EDS_SEM"), error) from error
 
 
-class _OwnSignalType:
+class _OwnSignalType(EDSSpectrum):
     """What eXSpy looks up by the text of the signal type, looked up by class instead."""
 
-    _signal_type: str
     _microscope: str
-    _alias_signal_types: list[str] = []
 
     def _set_default_param(self) -> None:
         """Fill in eXSpy's default microscope parameters and keep the signal type."""
-        super()._set_default_param()  # type: ignore[misc]
-        self.metadata.Signal.signal_type = self._signal_type  # type: ignore[attr-defined]
+        super()._set_default_param()
+        self.metadata.Signal.signal_type = self._signal_type
 
     def _get_line_energy(self, Xray_line: str, FWHM_MnKa: float | str | None = None) -> Any:
         """Return the energy of an X-ray line and, if asked for, its width.
@@ -45,7 +49,7 @@ class _OwnSignalType:
         """
         if FWHM_MnKa == "auto":
             FWHM_MnKa = self._get_instrument().Detector.EDS.energy_resolution_MnKa
-        return super()._get_line_energy(Xray_line, FWHM_MnKa)  # type: ignore[misc]
+        return super()._get_line_energy(Xray_line, FWHM_MnKa)
 
     def get_take_off_angle(self) -> float:
         """Return the angle between the surface and the way of the X-rays to the detector, degrees.
@@ -63,7 +67,7 @@ class _OwnSignalType:
 
     def _get_instrument(self) -> Any:
         """Return the metadata node of the microscope."""
-        return self.metadata.Acquisition_instrument.get_item(self._microscope)  # type: ignore[attr-defined]
+        return self.metadata.Acquisition_instrument.get_item(self._microscope)
 
 
 class HypermodalEDSTEMSpectrum(_OwnSignalType, EDSTEMSpectrum):

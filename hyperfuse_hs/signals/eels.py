@@ -16,7 +16,7 @@ class HypermodalEELSSpectrum(EELSSpectrum):
     """
 
     _signal_type = "hypermodal_EELS"
-    # Without this, the alias inherited from EELSSpectrum would stand for our type.
+    # "TEM EELS" remains an alias of the native class only.
     _alias_signal_types: list[str] = []
 
 

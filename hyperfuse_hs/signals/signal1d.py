@@ -12,7 +12,6 @@ class HypermodalSignal1D(Signal1D):
     """
 
     _signal_type = "hypermodal_1D"
-    _alias_signal_types: list[str] = []
 
 
 class LazyHypermodalSignal1D(HypermodalSignal1D, LazySignal1D):

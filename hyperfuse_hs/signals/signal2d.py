@@ -12,7 +12,6 @@ class HypermodalSignal2D(Signal2D):
     """
 
     _signal_type = "hypermodal_2D"
-    _alias_signal_types: list[str] = []
 
 
 class LazyHypermodalSignal2D(HypermodalSignal2D, LazySignal2D):
