@@ -1,0 +1,186 @@
+"""The figure of all components: their abundances and their factors."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from hyperfuse_hs.plotting.panels import (
+    SMALL_SIZE,
+    TITLE_SIZE,
+    axis_edges,
+    axis_label,
+    chosen_names,
+    colour_of,
+    component_labels,
+    defined,
+    draw_colour_bar,
+    draw_map,
+    draw_scale_bar,
+    map_width,
+    mean_over_leading,
+    new_figure,
+    with_excluded,
+)
+
+PATTERN_COLOURS = "inferno"
+WIDTHS = (0.75, 1.5, 1.1)
+"""Widths of a number, a curve and an image, over the height of a row."""
+
+
+def plot_components(
+    h: Any,
+    *,
+    names: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
+    figure: Figure | None = None,
+) -> Figure:
+    """Show each component in a row: its abundance map and its factor in each modality.
+
+    Two-dimensional factors have a square-root colour scale, so that weak reflections show beside
+    strong ones. Of scans with more than two axes the mean over the leading ones is shown.
+
+    Parameters
+    ----------
+    h
+        The result of a fusion.
+    names
+        Modalities to show, in this order; by default all.
+    labels
+        One label for each component, by default ``"Component 0"`` and so on.
+    figure
+        Where to draw; best one with ``layout="constrained"``. By default a new figure.
+
+    Returns
+    -------
+    Figure
+        One row for each component; the first column is the abundances, then one per modality.
+
+    Raises
+    ------
+    ValueError
+        If a name is not that of a modality, or the number of labels is not that of components.
+    """
+    chosen = chosen_names(h, names)
+    abundances = np.asarray(h.get_abundances().data)
+    titles = component_labels(labels, len(abundances), "Component {}")
+    factors = [h.get_factors(name) for name in chosen]
+    height = 1.9 if len(titles) <= 4 else 1.5
+    widths = [map_width(h, height), *(WIDTHS[_kind(signal)] * height for signal in factors)]
+    figure = new_figure(figure, 1.2 + sum(widths), 0.9 + height * len(titles))
+    grid = figure.subplots(len(titles), len(widths), squeeze=False, width_ratios=widths)
+    _draw_abundances(grid[:, 0], h, abundances)
+    for column, name, signal in zip(grid.T[1:], chosen, factors, strict=True):
+        note = (_draw_numbers, _draw_spectra, _draw_patterns)[_kind(signal)](column, signal)
+        role = h._result.modalities[name].role
+        column[0].set_title(f"{name}\n{role}{note}", fontsize=TITLE_SIZE)
+    for number, title in enumerate(titles):
+        grid[number, 0].annotate(
+            textwrap.fill(title, 14, break_long_words=False),
+            (0, 0.5),
+            (-12 if abundances.ndim > 2 else -40, 0),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            color=colour_of(number),
+            fontweight="bold",
+        )
+    return figure
+
+
+def _kind(signal: Any) -> int:
+    """Return how to draw a factor: as a number (0), a curve (1) or an image (2)."""
+    return min(signal.axes_manager.signal_dimension, 2) if signal.data[0].size > 1 else 0
+
+
+def _draw_abundances(column: NDArray[Any], h: Any, abundances: NDArray[Any]) -> None:
+    """Fill the first column: maps with a common colour scale, or curves along a line."""
+    maps, note = mean_over_leading(abundances) if abundances.ndim > 2 else (abundances, "")
+    low, high = min(0.0, np.nanmin(maps)), max(1.0, np.nanmax(maps))
+    column[0].set_title(f"Abundance{note}", fontsize=TITLE_SIZE)
+    if maps.ndim == 2:
+        axis = h.axes_manager.navigation_axes[0]
+        for number, (axes, values) in enumerate(zip(column, maps, strict=True)):
+            axes.plot(axis.axis, values, color=colour_of(number))
+            axes.set_ylim(low - 0.03, high + 0.03)
+        _label_last(column, axis_label(axis, "Position"))
+        return
+    images = [draw_map(axes, h, values) for axes, values in zip(column, maps, strict=True)]
+    for image in images:
+        image.set_clim(low, high)
+    draw_scale_bar(column[0], h)
+    draw_colour_bar(images[-1], (0, -0.14, 1, 0.07))
+
+
+def _label_last(column: NDArray[Any], label: str) -> None:
+    """Give a column one common x axis, labelled below its last row."""
+    for axes in column:
+        axes.tick_params(labelsize=SMALL_SIZE)
+        axes.sharex(column[-1])
+        axes.tick_params(labelbottom=axes is column[-1])
+    column[-1].set_xlabel(label)
+
+
+def _draw_spectra(column: NDArray[Any], signal: Any) -> str:
+    """Fill a column with curves."""
+    axis = signal.axes_manager.signal_axes[0]
+    quantity = signal.metadata.get_item("Signal.quantity", "") or "Counts"
+    for number, (axes, values) in enumerate(zip(column, np.asarray(signal.data), strict=True)):
+        axes.plot(axis.axis, values, color=colour_of(number), linewidth=1)
+        axes.set_xlim(np.min(axis.axis), np.max(axis.axis))
+        axes.set_ylim(bottom=min(0.0, np.nanmin(values)))
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+        axes.ticklabel_format(axis="y", scilimits=(-3, 4))
+        axes.yaxis.offsetText.set_fontsize(SMALL_SIZE)
+        axes.set_ylabel(quantity, fontsize=SMALL_SIZE)
+    column[-1].xaxis.set_major_locator(MaxNLocator(4))
+    _label_last(column, axis_label(axis, "Channel"))
+    return ""
+
+
+def _draw_patterns(column: NDArray[Any], signal: Any) -> str:
+    """Fill a column with images in the extent of their axes."""
+    patterns, note = mean_over_leading(np.asarray(signal.data, dtype=float))
+    x, y = signal.axes_manager.signal_axes[:2]
+    left, right = axis_edges(x)
+    top, bottom = axis_edges(y)
+    calibrated = bool(defined(x.units))
+    for axes, values in zip(column, patterns, strict=True):
+        axes.imshow(
+            values,
+            cmap=with_excluded(PATTERN_COLOURS),
+            norm=PowerNorm(0.5, vmin=max(0.0, np.nanmin(values)), vmax=np.nanmax(values)),
+            extent=(left, right, bottom, top),
+        )
+        axes.xaxis.set_major_locator(MaxNLocator(4, symmetric=left < 0 < right))
+        axes.yaxis.set_major_locator(MaxNLocator(4, symmetric=top < 0 < bottom))
+        axes.tick_params(labelsize=SMALL_SIZE)
+        axes.set_ylabel(axis_label(y, "y") if calibrated else "", fontsize=SMALL_SIZE)
+        axes.tick_params(labelbottom=axes is column[-1])
+    column[-1].set_xlabel(axis_label(x, "x") if calibrated else "Pixel")
+    return f" (√ scale){note}"
+
+
+def _draw_numbers(column: NDArray[Any], signal: Any) -> str:
+    """Fill a column with one bar each, on a common scale."""
+    numbers = np.asarray(signal.data, dtype=float).reshape(len(column))
+    for number, (axes, value) in enumerate(zip(column, numbers, strict=True)):
+        axes.barh(0, value, height=0.5, color=colour_of(number))
+        axes.set(ylim=(-1, 1), yticks=[])
+        text = np.format_float_positional(value, 3, fractional=False, trim="-")
+        axes.annotate(text, (0, 0.35), (2, 0), textcoords="offset points", fontsize=SMALL_SIZE)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    low, high = min(0.0, np.nanmin(numbers)), max(0.0, np.nanmax(numbers))
+    column[-1].set_xlim(low, (high - low) * 1.05 + low or 1.0)
+    column[-1].xaxis.set_major_locator(MaxNLocator(2))
+    _label_last(column, "Counts")
+    return ""

@@ -1,0 +1,337 @@
+"""Figures of a stand-in that has the members of a HypermodalSignal that the figures use."""
+
+from types import SimpleNamespace
+
+import hyperspy.api as hs
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from hyperfuse_hs.plotting import plot_components, plot_faces, plot_scree
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def spectra(p, channels=200):
+    """Return falling curves with one line each."""
+    energy = np.linspace(0, 1, channels)
+    centres = np.linspace(0.2, 0.8, p)[:, np.newaxis]
+    return 2000 * (energy + 0.3) ** -2 + 4000 * np.exp(-(((energy - centres) / 0.01) ** 2))
+
+
+def patterns(p, size=48):
+    """Return disks on a square lattice, of another period and angle for each component."""
+    k = np.arange(size) - size // 2
+    rings = []
+    for number in range(p):
+        angle, period = 0.3 * number, 9 + 2 * number
+        u = (k * np.cos(angle) + k[:, np.newaxis] * np.sin(angle)) / period
+        v = (-k * np.sin(angle) + k[:, np.newaxis] * np.cos(angle)) / period
+        near = np.hypot(u - np.round(u), v - np.round(v)) * period < 2
+        rings.append(near * 1e4 * np.exp(-(np.hypot(k, k[:, np.newaxis]) ** 2) / 100))
+    return np.array(rings) + 1.0
+
+
+def factor_signals(p, size=48):
+    """Return the factors of four modalities: two spectra, a pattern and a single number."""
+    eels = hs.signals.Signal1D(spectra(p))
+    eels.axes_manager[-1].trait_set(name="Energy loss", units="eV", offset=440, scale=0.6)
+    eels.metadata.set_item("Signal.quantity", "Electrons (Counts)")
+    eds = hs.signals.Signal1D(spectra(p)[:, ::-1] * 1e-3)
+    eds.axes_manager[-1].trait_set(name="Energy", units="keV", scale=0.05)
+    diffraction = hs.signals.Signal2D(patterns(p, size))
+    for axis in diffraction.axes_manager.signal_axes:
+        axis.trait_set(name="k" + "xy"[axis is diffraction.axes_manager[-1]], units="1/nm")
+        axis.trait_set(scale=0.4, offset=-0.4 * (size // 2))
+    haadf = hs.signals.BaseSignal(np.linspace(3e3, 4.56e4, p)).T
+    return {"EELS": eels, "EDS": eds, "Diffraction": diffraction, "HAADF": haadf}
+
+
+def make_fusion(p=3, scan=(24, 32), units="nm", masked=True, seed=0):
+    """Return a stand-in for a fusion of `p` components over a scan."""
+    rng = np.random.default_rng(seed)
+    positions = np.indices(scan).reshape(len(scan), -1).T / np.array(scan)
+    seeds = rng.uniform(0, 1, (p, len(scan)))
+    distance = np.linalg.norm(positions[:, np.newaxis] - seeds, axis=2)
+    abundances = np.maximum(0, 0.45 - distance + distance.min(axis=1, keepdims=True)) ** 2
+    abundances /= abundances.sum(axis=1, keepdims=True)
+    excluded = np.zeros(len(abundances), dtype=bool)
+    excluded[: len(excluded) // 20] = masked
+    abundances[excluded] = np.nan
+    faces = tuple((k,) for k in range(p)) + tuple((i, j) for i in range(p) for j in range(i))
+    faces = tuple(tuple(sorted(face)) for face in faces) + ((tuple(range(p)),) if p > 2 else ())
+    posterior = np.array([abundances[:, face].prod(axis=1) * 3.0 ** len(face) for face in faces]).T
+    posterior /= posterior.sum(axis=1, keepdims=True)
+
+    axes = hs.signals.BaseSignal(np.zeros(scan)).T.axes_manager
+    for axis in axes.navigation_axes:
+        axis.trait_set(scale=0.2, units=units, name="position") if units else None
+    maps = hs.signals.BaseSignal(abundances.T.reshape(p, *scan)).transpose(signal_axes=len(scan))
+    factors = factor_signals(p)
+    roles = {"EELS": "lead", "EDS": "lead", "Diffraction": "support", "HAADF": "passive"}
+    ranks = {"EELS": p, "EDS": max(p - 1, 1), "Diffraction": 40, "HAADF": 0}
+    modalities = {}
+    for name, rank in ranks.items():
+        values = np.concatenate([np.geomspace(900, 70, rank), np.linspace(59, 40, 20)])
+        modalities[name] = SimpleNamespace(
+            role=roles[name],
+            rank=rank,
+            edge=60.0 if rank else np.nan,
+            singular_values=values if rank else np.empty(0),
+        )
+    result = SimpleNamespace(
+        n_components=p,
+        navigation_shape=scan,
+        face_sets=faces,
+        face_posterior=posterior,
+        modalities=modalities,
+        singular_values=np.concatenate([np.geomspace(2000, 80, 42), np.linspace(69, 50, 20)]),
+        edge=70.0,
+    )
+    return SimpleNamespace(
+        modalities=tuple(factors),
+        axes_manager=axes,
+        get_abundances=lambda: maps,
+        get_factors=factors.__getitem__,
+        _result=result,
+    )
+
+
+def boxes(figure):
+    """Return what each panel takes, texts and all, in pixels."""
+    figure.draw_without_rendering()
+    return {axes: axes.get_tightbbox() for axes in figure.axes}
+
+
+def assert_nothing_overlaps(figure):
+    found = list(boxes(figure).values())
+    for index, one in enumerate(found):
+        assert one.x0 >= -1 and one.y0 >= -1
+        assert one.x1 <= figure.bbox.x1 + 1 and one.y1 <= figure.bbox.y1 + 1
+        for other in found[:index]:
+            width = min(one.x1, other.x1) - max(one.x0, other.x0)
+            height = min(one.y1, other.y1) - max(one.y0, other.y0)
+            assert min(width, height) < 1, (one, other)
+
+
+def panels_of(figure, rows):
+    """Return the panels as a grid."""
+    return np.array(figure.axes).reshape(rows, -1)
+
+
+class TestComponents:
+    def test_one_row_per_component_and_one_column_per_modality(self):
+        h = make_fusion(3)
+        grid = panels_of(plot_components(h), 3)
+        titles = [axes.get_title() for axes in grid[0]]
+        assert grid.shape == (3, 5)
+        assert titles[0] == "Abundance"
+        assert titles[1:3] == ["EELS\nlead", "EDS\nlead"]
+        assert titles[3:] == ["Diffraction\nsupport (√ scale)", "HAADF\npassive"]
+        assert [axes.texts[0].get_text() for axes in grid[:, 0]] == [
+            "Component 0",
+            "Component 1",
+            "Component 2",
+        ]
+
+    def test_panels_show_the_numbers(self):
+        h = make_fusion(3)
+        grid = panels_of(plot_components(h), 3)
+        maps, factors = h.get_abundances().data, h.get_factors
+        for number, (abundance, eels, _, pattern, haadf) in enumerate(grid):
+            image = abundance.images[0]
+            np.testing.assert_array_equal(image.get_array().filled(np.nan), maps[number])
+            assert image.get_clim() == (0, 1)
+            np.testing.assert_array_equal(eels.lines[0].get_ydata(), factors("EELS").data[number])
+            np.testing.assert_array_equal(
+                pattern.images[0].get_array(), factors("Diffraction").data[number]
+            )
+            assert haadf.patches[0].get_width() == factors("HAADF").data[number]
+
+    def test_axes_are_calibrated(self):
+        grid = panels_of(plot_components(make_fusion(2)), 2)
+        eels, eds, pattern, haadf = grid[-1, 1:]
+        assert eels.get_xlabel() == "Energy loss (eV)"
+        assert eels.get_ylabel() == "Electrons (Counts)"
+        assert eels.get_xlim() == pytest.approx((440, 440 + 0.6 * 199))
+        assert (eds.get_xlabel(), eds.get_ylabel()) == ("Energy (keV)", "Counts")
+        assert pattern.get_xlabel() == "kx (1/nm)"
+        assert pattern.images[0].get_extent() == pytest.approx([-9.8, 9.4, 9.4, -9.8])
+        ticks = pattern.get_xticks()
+        np.testing.assert_allclose(ticks, -ticks[::-1], atol=1e-12)
+        assert haadf.get_xlabel() == "Counts"
+
+    @pytest.mark.parametrize(("units", "text"), [("nm", "2 nm"), ("Å", "2 Å")])
+    def test_scale_bar(self, units, text):
+        # 32 positions of 0.2 make 6.4; 40 % of that, rounded down to 1, 2 or 5 times 10^n, is 2.
+        first = plot_components(make_fusion(2, units=units)).axes[0]
+        (box,) = [artist for artist in first.artists if hasattr(artist, "get_child")]
+        bar, label = box.get_child().get_children()
+        assert label.get_text() == text
+        assert bar.get_children()[0].get_width() == pytest.approx(2 / 0.2)
+
+    def test_no_scale_bar_without_units(self):
+        figure = plot_components(make_fusion(2, units=None))
+        assert not [artist for artist in figure.axes[0].artists if hasattr(artist, "get_child")]
+
+    @pytest.mark.parametrize("p", [1, 2, 5, 8])
+    def test_nothing_overlaps(self, p):
+        assert_nothing_overlaps(plot_components(make_fusion(p, scan=(12, 16))))
+
+    @pytest.mark.parametrize("scan", [(40,), (8, 40), (40, 8), (2, 6, 30)])
+    def test_nothing_overlaps_for_other_scans_and_long_labels(self, scan):
+        labels = ["anatase nanoparticles", "amorphous carbon support film", "vacuum"]
+        assert_nothing_overlaps(plot_components(make_fusion(3, scan=scan), labels=labels))
+
+    def test_scan_along_a_line(self):
+        h = make_fusion(2, scan=(30,))
+        first = plot_components(h).axes[0]
+        np.testing.assert_array_equal(first.lines[0].get_ydata(), h.get_abundances().data[0])
+        assert first.lines[0].get_xdata()[1] == pytest.approx(0.2)
+
+    def test_mean_over_the_leading_axis_without_what_is_excluded(self):
+        h = make_fusion(2, scan=(3, 8, 9))
+        first = plot_components(h).axes[0]
+        assert first.get_title() == "Abundance\n(mean over leading axis)"
+        expected = np.nanmean(h.get_abundances().data[0], axis=0)
+        np.testing.assert_allclose(first.images[0].get_array(), expected)
+
+    def test_pixels_that_are_not_square(self):
+        h = make_fusion(2)
+        h.axes_manager.navigation_axes[1].scale = 0.6
+        assert plot_components(h).axes[0].get_aspect() == pytest.approx(3)
+
+    def test_excluded_channels_and_axes_without_names(self):
+        h = make_fusion(2)
+        eels = hs.signals.Signal1D(h.get_factors("EELS").data)
+        eels.data[:, 50:] = np.nan
+        h.get_factors = {"EELS": eels}.__getitem__
+        axes = plot_components(h, names=["EELS"]).axes[-1]
+        assert axes.get_xlabel() == "Channel"
+        assert np.isfinite(axes.get_ylim()).all()
+
+    def test_chosen_modalities_labels_and_figure(self):
+        figure = plt.figure(layout="constrained")
+        h = make_fusion(2)
+        result = plot_components(h, names=["HAADF", "EDS"], labels=["core", "shell"], figure=figure)
+        assert result is figure
+        grid = panels_of(figure, 2)
+        assert [axes.get_title() for axes in grid[0, 1:]] == ["HAADF\npassive", "EDS\nlead"]
+        assert [axes.texts[0].get_text() for axes in grid[:, 0]] == ["core", "shell"]
+
+    def test_unknown_modality(self):
+        with pytest.raises(ValueError, match=r"Expected names out of .*'EELS'.* Got \['XRD'\]"):
+            plot_components(make_fusion(2), names=["XRD"])
+
+    @pytest.mark.parametrize("labels", [["one"], "ab"])
+    def test_wrong_labels(self, labels):
+        with pytest.raises(ValueError, match="list of 2 labels, one per component"):
+            plot_components(make_fusion(2), labels=labels)
+
+
+class TestScree:
+    def test_values_edges_and_number_of_components(self):
+        h = make_fusion(3)
+        figure = plot_scree(h)
+        titles = [axes.get_title() for axes in figure.axes]
+        assert titles[:2] == ["All together", "EELS: lead, rank 3"]
+        assert titles[2:] == ["EDS: lead, rank 2", "Diffraction: support, rank 40"]
+        for axes, source in zip(
+            figure.axes, [h._result, *h._result.modalities.values()], strict=False
+        ):
+            signal, noise, edge = axes.lines[:3]
+            shown = np.concatenate([signal.get_ydata(), noise.get_ydata()])
+            np.testing.assert_array_equal(shown, source.singular_values)
+            assert np.all(signal.get_ydata() > source.edge)
+            assert edge.get_ydata()[0] == source.edge
+            assert axes.get_yscale() == "log"
+        assert figure.axes[0].lines[3].get_xdata()[0] == 3.5
+        texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        assert texts == ["noise edge", "3 components"]
+
+    def test_chosen_modalities(self):
+        figure = plot_scree(make_fusion(1), names=["EDS", "HAADF"])
+        assert [axes.get_title() for axes in figure.axes] == ["All together", "EDS: lead, rank 1"]
+
+    def test_nothing_overlaps_in_two_rows(self):
+        h = make_fusion(3)
+        h._result.modalities["HAADF"] = h._result.modalities["EDS"]
+        figure = plot_scree(h)
+        assert len(figure.axes) == 5
+        assert_nothing_overlaps(figure)
+
+    def test_unknown_modality(self):
+        with pytest.raises(ValueError, match="Expected names out of"):
+            plot_scree(make_fusion(2), names=["XRD"])
+
+
+class TestFaces:
+    def legend(self, figure):
+        return [text.get_text() for text in figure.legends[0].get_texts()]
+
+    def test_most_probable_face_and_its_probability(self):
+        h = make_fusion(3)
+        first, second = plot_faces(h).axes[:2]
+        posterior = h._result.face_posterior.reshape(24, 32, -1)
+        np.testing.assert_allclose(
+            second.images[0].get_array().filled(np.nan), posterior.max(axis=2)
+        )
+        shown = first.images[0].get_array()
+        np.testing.assert_array_equal(shown.mask, np.isnan(posterior[..., 0]))
+        best = np.nan_to_num(posterior).argmax(axis=2)
+        for face in np.unique(best[~shown.mask]):
+            assert len(np.unique(shown[best == face].compressed())) == 1
+
+    def test_names_and_shares(self):
+        h = make_fusion(2, scan=(1, 4), masked=False)
+        h._result.face_posterior = np.eye(3)[[0, 1, 1, 2]]
+        assert self.legend(plot_faces(h)) == ["pure 0 (25%)", "pure 1 (50%)", "interface 0/1 (25%)"]
+        assert self.legend(plot_faces(h, labels=["A", "B"]))[-1] == "interface A/B (25%)"
+
+    def test_pure_faces_have_the_colours_of_their_components(self):
+        h = make_fusion(3)
+        rows = panels_of(plot_components(h, names=["EELS"]), 3)
+        figure = plot_faces(h)
+        for patch, text in zip(figure.legends[0].get_patches(), self.legend(figure), strict=True):
+            if text.startswith("pure"):
+                line = rows[int(text.split()[1]), 1].lines[0]
+                assert matplotlib.colors.same_color(patch.get_facecolor(), line.get_color())
+
+    def test_rare_faces_share_a_colour_where_there_are_too_many(self):
+        h = make_fusion(8, scan=(6, 6), masked=False)
+        count = len(h._result.face_sets)
+        h._result.face_posterior = np.eye(count)[:36]
+        figure = plot_faces(h)
+        texts = self.legend(figure)
+        assert len(texts) == 13
+        assert texts[-1] == "other faces (67%)"
+        colours = {patch.get_facecolor() for patch in figure.legends[0].get_patches()}
+        assert len(colours) == 13
+
+    def test_scan_along_a_line(self):
+        first = plot_faces(make_fusion(2, scan=(30,))).axes[0]
+        assert first.get_xlabel() == "position (nm)"
+        assert first.images[0].get_extent() == pytest.approx([-0.1, 5.9, 0, 1])
+
+    def test_mean_over_the_leading_axis(self):
+        h = make_fusion(2, scan=(3, 8, 9), masked=False)
+        second = plot_faces(h).axes[1]
+        expected = h._result.face_posterior.reshape(3, 8, 9, -1).mean(axis=0).max(axis=2)
+        np.testing.assert_allclose(second.images[0].get_array(), expected)
+
+    @pytest.mark.parametrize("p", [2, 3, 8])
+    def test_nothing_overlaps(self, p):
+        assert_nothing_overlaps(plot_faces(make_fusion(p)))
+
+    def test_without_faces(self):
+        h = make_fusion(2)
+        h._result.face_posterior = None
+        with pytest.raises(ValueError, match="face mixture, which alone gives faces"):
+            plot_faces(h)
