@@ -217,10 +217,14 @@ with warnings.catch_warnings(record=True) as caught:
     import hyperfuse_hs as hf
 told = [w for w in caught if w.category is UserWarning and "fuse" in str(w.message)]
 print(len(told), hs.signals.Signal1D([1]).fuse(), hs.signals.BaseSignal.fuse is foreign)
-signal = hs.signals.Signal1D([[2.0, 3.0, 4.0]] * 3 + [[6.0, 1.0, 1.0]] * 3)
-print(hf.fuse([signal], n_components=1, interactive=False).data.shape)
+import numpy as np
+rng = np.random.default_rng(0)
+signals = [hs.signals.Signal1D(rng.poisson(20.0, (6, 6, size)) + 1.0) for size in (12, 15)]
+print(hf.fuse(signals, n_components=1, random_state=0).data.shape)
 """
-    assert fresh_process(code, tmp_path).splitlines() == ["1 foreign True", "(6, 1)"]
+    lines = fresh_process(code, tmp_path).splitlines()
+    assert lines[0] == "1 foreign True"
+    assert lines[-1] == "(6, 6, 1)"
 
 
 def test_importing_again_is_not_a_foreign_fuse(tmp_path):
