@@ -8,6 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs.data.checks import (
+    check_choice,
+    check_count,
+    check_doses,
+    check_folder,
+    check_modalities,
+    check_shape,
+)
 from hyperfuse_hs.data.counts import CountModel
 from hyperfuse_hs.data.geometry import lacey_film, places_near, sphere_paths
 from hyperfuse_hs.data.materials import (
@@ -26,19 +34,8 @@ from hyperfuse_hs.data.microscope import (
     energy_axis,
     metadata,
 )
-from hyperfuse_hs.data.phantom import (
-    COUNTS,
-    STREAMS,
-    ModalityPlan,
-    Phantom,
-    Sample,
-    assemble,
-    check_choice,
-    check_doses,
-    check_modalities,
-    check_sizes,
-    spectral_plan,
-)
+from hyperfuse_hs.data.phantom import Phantom, assemble
+from hyperfuse_hs.data.sample import COUNTS, STREAMS, ModalityPlan, Sample, spectral_plan
 
 MODALITIES = ("EELS", "EDS", "HAADF")
 
@@ -119,13 +116,16 @@ def core_shell(
     >>> bool(np.nanmax(phantom.abundances[..., 0]) <= 0.75)
     True
     """
+    scan = check_shape("scan", scan, 16)
+    check_count("eels_channels", eels_channels, 16)
+    check_count("eds_channels", eds_channels, 16)
+    check_doses(eels_dose=eels_dose, eds_dose=eds_dose, haadf_dose=haadf_dose)
     check_choice("counts", counts, COUNTS)
     check_modalities(modalities, MODALITIES)
-    check_sizes(16, scan=scan, eels_channels=eels_channels, eds_channels=eds_channels)
-    check_doses(eels_dose=eels_dose, eds_dose=eds_dose, haadf_dose=haadf_dose)
     if n_particles is None:
         n_particles = max(3, round(_PARTICLES_PER_POSITION * scan[0] * scan[1]))
-    check_sizes(1, n_particles=n_particles)
+    check_count("n_particles", n_particles, 1)
+    files = check_folder(folder, modalities)
     entropy = int(np.random.default_rng(random_state).integers(2**63))
     materials = (CORE_MATERIAL, SHELL_MATERIAL) + ((CARBON_MATERIAL,) if support else ())
     paths = _draw_paths(entropy, scan, n_particles, support)
@@ -136,7 +136,7 @@ def core_shell(
         "HAADF": lambda: _plan_haadf(sample, materials, haadf_dose),
     }
     plans = [planners[name]() for name in MODALITIES if name in modalities]
-    return assemble(sample, plans, folder, entropy)
+    return assemble(sample, plans, files, entropy)
 
 
 def _draw_paths(
@@ -165,7 +165,7 @@ def _plan_eels(
     fwhm = float(np.hypot(ENERGY_RESOLUTION_EELS, axis["scale"]))
     spectra = np.array([eels_spectrum(m, axis_values(axis), fwhm=fwhm) for m in materials])
     elements = tuple(sorted({e for m in materials for e in m.density} - {"Pt"}))
-    described = metadata("Core-shell particles, EELS", elements=elements)
+    described = metadata("Core-shell particles, EELS", spectrometer="EELS", elements=elements)
     return spectral_plan("EELS", sample, spectra, dose, axis, described)
 
 
@@ -177,7 +177,9 @@ def _plan_eds(
     spectra = np.array([eds_spectrum(m, energy, beam_energy=BEAM_ENERGY) for m in materials])
     elements = tuple(sorted({e for m in materials for e in m.density} | {"Cu"}))
     lines = tuple(f"{e}_{'La' if e == 'Pt' else 'Ka'}" for e in elements)
-    described = metadata("Core-shell particles, EDX", eds=True, elements=elements, lines=lines)
+    described = metadata(
+        "Core-shell particles, EDX", spectrometer="EDS", elements=elements, lines=lines
+    )
     return spectral_plan("EDS", sample, spectra, dose, axis, described)
 
 

@@ -53,7 +53,7 @@ class CountModel:
         mean = self.weights[positions] @ self.sources
         if self.spot_weights is not None and self.spots is not None:
             bragg = (self.spot_weights[positions] @ self.spots).tocoo()
-            mean[bragg.coords] += bragg.data
+            mean[bragg.row, bragg.col] += bragg.data
         return mean
 
     @property
@@ -101,18 +101,23 @@ def poisson_counts(
     """
     positions = np.arange(scan[0] * scan[1]).reshape(scan)
     tiles = da.from_array(positions, chunks=(TILE, TILE))
+    dtype = model.dtype
 
     def draw(tile: NDArray[np.intp], block_id: tuple[int, ...]) -> NDArray[Any]:
         seed = np.random.SeedSequence(entropy, spawn_key=(stream, *block_id[:2]))
-        counts = np.random.default_rng(seed).poisson(model.mean(tile.ravel()))
-        return counts.astype(model.dtype).reshape(tile.shape + signal_shape)
+        rng = np.random.default_rng(seed)
+        counts = np.empty((*tile.shape, model.sources.shape[1]), dtype=dtype)
+        # Row by row: the mean and the draws are eight bytes each.
+        for row, row_positions in enumerate(tile):
+            counts[row] = rng.poisson(model.mean(row_positions))
+        return counts.reshape(tile.shape + signal_shape)
 
     return da.map_blocks(
         draw,
         tiles,
-        dtype=model.dtype,
+        dtype=dtype,
         chunks=tiles.chunks + tuple((n,) for n in signal_shape),
         new_axis=list(range(2, 2 + len(signal_shape))) or None,
         name=f"phantom-{entropy}-{stream}-{id(model)}",
-        meta=np.empty((0,) * (2 + len(signal_shape)), dtype=model.dtype),
+        meta=np.empty((0,) * (2 + len(signal_shape)), dtype=dtype),
     )

@@ -172,6 +172,8 @@ def powder_lines(crystal: Crystal, g_max: float) -> tuple[NDArray[np.float64], N
     """
     _, g, factors = reflections(crystal, g_max)
     length = np.linalg.norm(g, axis=1)
-    radius, ring = np.unique(length.round(6), return_inverse=True)
     power = np.abs(factors) ** 2 / (crystal.volume**2 * length)
-    return radius, np.bincount(ring.ravel(), weights=power)
+    rounded = length.round(6)
+    radius = np.unique(rounded)
+    ring_power = np.bincount(np.searchsorted(radius, rounded), weights=power)
+    return radius, np.asarray(ring_power, dtype=np.float64)

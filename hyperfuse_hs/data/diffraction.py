@@ -92,7 +92,7 @@ class Detector:
 
 
 def sphere_rocking_curve(
-    excitation_error: NDArray[np.float64], diameter: float
+    excitation_error: NDArray[np.float64], diameter: NDArray[np.float64] | float
 ) -> NDArray[np.float64]:
     r"""
     Bragg intensity over the excitation error, averaged over the columns of a sphere.
@@ -109,12 +109,12 @@ def sphere_rocking_curve(
     excitation_error
         Distance s from the Ewald sphere, 1/Å, any shape.
     diameter
-        D in Å.
+        D in Å; broadcasts against `excitation_error`.
 
     Returns
     -------
     ndarray
-        In Å, same shape.
+        In Å, of the broadcast shape.
     """
     # x = 2 a D; a series where the closed form would lose its digits.
     x = 2.0 * np.pi * np.abs(excitation_error) * diameter
@@ -124,43 +124,48 @@ def sphere_rocking_curve(
 
 
 def bragg_spots(
-    crystal: Crystal, rotation: NDArray[np.float64], diameter: float, detector: Detector
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    crystal: Crystal,
+    rotations: NDArray[np.float64],
+    diameters: NDArray[np.float64],
+    detector: Detector,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
     """
-    Bragg spots of one spherical particle in the kinematic column approximation.
+    Bragg spots of spherical particles in the kinematic column approximation.
 
     Parameters
     ----------
     crystal
-        Its crystal structure.
-    rotation
-        Orientation, shape ``(3, 3)``: takes crystal axes to (x, y, z), the beam along z.
-    diameter
-        In Å.
+        The crystal structure of all of them.
+    rotations
+        Orientations, shape ``(n, 3, 3)``: crystal axes to (x, y, z), the beam along z.
+    diameters
+        In Å, shape ``(n,)``.
     detector
         The detector, which gives the beam energy too.
 
     Returns
     -------
     position : ndarray
-        Shape ``(m, 2)``: (ky, kx) in 1/Å.
+        Shape ``(m, 2)``: (ky, kx) of each spot in 1/Å.
     intensity : ndarray
         Shape ``(m,)``: fraction of the beam scattered into the spot per Å of path.
+    particle : ndarray of int
+        Shape ``(m,)``: the particle that each spot is of.
     """
     _, g, factors = reflections(crystal, detector.corner)
-    g = g @ rotation.T
+    rotated = g @ np.swapaxes(rotations, 1, 2)
     curvature = electron_wavelength(detector.beam_energy) * np.sum(g**2, axis=1) / 2
-    rocking = sphere_rocking_curve(g[:, 2] + curvature, diameter)
+    rocking = sphere_rocking_curve(rotated[..., 2] + curvature, diameters[:, np.newaxis])
     intensity = detector.probability * np.abs(factors) ** 2 / crystal.volume**2 * rocking
-    strong = intensity > _WEAKEST_SPOT * intensity.max()
-    return g[strong][:, 1::-1], intensity[strong]
+    strong = intensity > _WEAKEST_SPOT * intensity.max(axis=1, keepdims=True)
+    return rotated[strong][:, 1::-1], intensity[strong], np.nonzero(strong)[0]
 
 
 def draw_disks(
     position: NDArray[np.float64],
     intensity: NDArray[np.float64],
-    row: NDArray[np.intp],
-    n_rows: int,
+    pattern: NDArray[np.intp],
+    n_patterns: int,
     detector: Detector,
 ) -> sparse.csr_array:
     """
@@ -172,9 +177,9 @@ def draw_disks(
         Centres (ky, kx), shape ``(m, 2)``, 1/Å.
     intensity
         Sum over each whole disk, shape ``(m,)``.
-    row
+    pattern
         Pattern each disk belongs to, shape ``(m,)``.
-    n_rows
+    n_patterns
         Number of patterns.
     detector
         The detector.
@@ -182,7 +187,7 @@ def draw_disks(
     Returns
     -------
     sparse array
-        Shape ``(n_rows, pixels)``.
+        Shape ``(n_patterns, pixels)``.
     """
     radius = detector.disk_radius / detector.scale
     reach = int(np.ceil(radius)) + 1
@@ -196,10 +201,10 @@ def draw_disks(
     limits = np.array(detector.shape)[:, np.newaxis]
     drawn = (cover > 0) & ((pixel >= 0) & (pixel < limits)).all(axis=1)
     flat = pixel[:, 0] * detector.shape[1] + pixel[:, 1]
-    rows = np.broadcast_to(row[:, np.newaxis], drawn.shape)
+    rows = np.broadcast_to(pattern[:, np.newaxis], drawn.shape)
     pixels = detector.shape[0] * detector.shape[1]
     return sparse.csr_array(
-        sparse.coo_array((value[drawn], (rows[drawn], flat[drawn])), shape=(n_rows, pixels))
+        sparse.coo_array((value[drawn], (rows[drawn], flat[drawn])), shape=(n_patterns, pixels))
     )
 
 

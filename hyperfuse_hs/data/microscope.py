@@ -9,9 +9,20 @@ from numpy.typing import NDArray
 
 from hyperfuse_hs.data.diffraction import Detector, electron_wavelength
 
+#: Beam energy in keV, and energy resolutions (full width at half maximum) in eV.
 BEAM_ENERGY = 200.0
 ENERGY_RESOLUTION_EELS = 0.8
 ENERGY_RESOLUTION_MN_KA = 130.0
+
+_SPECTROMETERS = {
+    "EELS": {"collection_angle": 30.0},
+    "EDS": {
+        "azimuth_angle": 0.0,
+        "elevation_angle": 18.0,
+        "energy_resolution_MnKa": ENERGY_RESOLUTION_MN_KA,
+        "live_time": 0.01,
+    },
+}
 
 
 def energy_axis(units: str, start: float, stop: float, channels: int) -> dict[str, Any]:
@@ -50,7 +61,7 @@ def metadata(
     title: str,
     *,
     detector: Detector | None = None,
-    eds: bool = False,
+    spectrometer: str | None = None,
     elements: tuple[str, ...] = (),
     lines: tuple[str, ...] = (),
 ) -> dict[str, Any]:
@@ -63,8 +74,8 @@ def metadata(
         Title of the signal.
     detector
         Diffraction detector; its disks give the convergence angle.
-    eds
-        Whether there is an X-ray detector to describe.
+    spectrometer
+        ``"EELS"`` or ``"EDS"``: the detector to describe.
     elements, lines
         Elements and X-ray lines of the sample.
     """
@@ -75,17 +86,9 @@ def metadata(
         "acquisition_mode": "STEM",
         "convergence_angle": angle,
         "Stage": {"tilt_alpha": 0.0, "tilt_beta": 0.0},
-        "Detector": {"EELS": {"collection_angle": 30.0}},
     }
-    if eds:
-        tem["Detector"] = {
-            "EDS": {
-                "azimuth_angle": 0.0,
-                "elevation_angle": 18.0,
-                "energy_resolution_MnKa": ENERGY_RESOLUTION_MN_KA,
-                "live_time": 0.01,
-            }
-        }
+    if spectrometer:
+        tem["Detector"] = {spectrometer: dict(_SPECTROMETERS[spectrometer])}
     described: dict[str, Any] = {
         "General": {"title": title},
         "Acquisition_instrument": {"TEM": tem},
