@@ -217,6 +217,24 @@ class TestComponents:
         assert axes.get_xlabel() == "Channel"
         assert np.isfinite(axes.get_ylim()).all()
 
+    def test_weak_reflections_show_beside_the_direct_beam(self):
+        h = make_fusion(2)
+        pattern = np.ones((2, 48, 48))
+        pattern[:, 24, 24] = 1e6
+        pattern[0, 5:10, 5:10] = 100
+        pattern[1] *= -1
+        h.get_factors = {"Diffraction": hs.signals.Signal2D(pattern)}.__getitem__
+        first, second = panels_of(plot_components(h, names=["Diffraction"]), 2)[:, 1]
+        norm = first.images[0].norm
+        assert norm(100) == pytest.approx(1)
+        assert norm(25.75) == pytest.approx(0.5)
+        assert second.images[0].get_clim() == (-1e6, -1)
+
+    def test_a_pattern_of_one_value(self):
+        h = make_fusion(2)
+        h.get_factors = {"Diffraction": hs.signals.Signal2D(np.zeros((2, 8, 8)))}.__getitem__
+        plot_components(h, names=["Diffraction"]).draw_without_rendering()
+
     def test_chosen_modalities_labels_and_figure(self):
         figure = plt.figure(layout="constrained")
         h = make_fusion(2)

@@ -31,6 +31,8 @@ from hyperfuse_hs.plotting.panels import (
 )
 
 PATTERN_COLOURS = "inferno"
+BRIGHT = 99.5
+"""Percentile of a pattern where its colours saturate."""
 WIDTHS = (0.75, 1.5, 1.1)
 """Widths of a number, a curve and an image, over the height of a row."""
 
@@ -44,8 +46,9 @@ def plot_components(
 ) -> Figure:
     """Show each component in a row: its abundance map and its factor in each modality.
 
-    Two-dimensional factors have a square-root colour scale, so that weak reflections show beside
-    strong ones. Of scans with more than two axes the mean over the leading ones is shown.
+    Two-dimensional factors have a square-root colour scale on which the brightest 0.5 % of the
+    channels (the direct beam) saturate, so that weak reflections show. Of scans with more than two
+    axes the mean over the leading ones is shown.
 
     Parameters
     ----------
@@ -154,10 +157,11 @@ def _draw_patterns(column: NDArray[Any], signal: Any) -> str:
     top, bottom = axis_edges(y)
     calibrated = bool(defined(x.units))
     for axes, values in zip(column, patterns, strict=True):
+        low, bright, highest = np.nanpercentile(values, (0, BRIGHT, 100))
         axes.imshow(
             values,
             cmap=with_excluded(PATTERN_COLOURS),
-            norm=PowerNorm(0.5, vmin=max(0.0, np.nanmin(values)), vmax=np.nanmax(values)),
+            norm=PowerNorm(0.5, vmin=low, vmax=bright if bright > low else highest),
             extent=(left, right, bottom, top),
         )
         axes.xaxis.set_major_locator(MaxNLocator(4, symmetric=left < 0 < right))
