@@ -89,6 +89,7 @@ def make_fusion(p=3, scan=(24, 32), units="nm", masked=True, seed=0):
     result = SimpleNamespace(
         n_components=p,
         navigation_shape=scan,
+        excluded=excluded,
         face_sets=faces,
         face_posterior=posterior,
         modalities=modalities,
@@ -332,6 +333,12 @@ class TestFaces:
         assert texts[-1] == "other faces (67%)"
         colours = {patch.get_facecolor() for patch in figure.legends[0].get_patches()}
         assert len(colours) == 13
+
+    def test_excluded_positions_count_for_nothing(self):
+        h = make_fusion(2, scan=(1, 4), masked=False)
+        h._result.face_posterior = np.eye(3)[[0, 1, 1, 2]]
+        h._result.excluded = np.array([True, False, False, False])
+        assert self.legend(plot_faces(h)) == ["pure 1 (67%)", "interface 0/1 (33%)", "excluded"]
 
     def test_scan_along_a_line(self):
         first = plot_faces(make_fusion(2, scan=(30,))).axes[0]

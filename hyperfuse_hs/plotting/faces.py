@@ -63,7 +63,7 @@ def plot_faces(
             'found in another way. Call h.unmix(unmixing="face_mixture").plot_faces().'
         )
     texts = component_labels(labels, result.n_components, "{}")
-    posterior = np.asarray(result.face_posterior).T
+    posterior = np.where(result.excluded, np.nan, np.asarray(result.face_posterior).T)
     maps = posterior.reshape(-1, *result.navigation_shape)
     maps, note = mean_over_leading(maps) if maps.ndim > 3 else (maps, "")
     figure = new_figure(figure, 2 * map_width(h, 2.7) + 2.5, 3.0)
