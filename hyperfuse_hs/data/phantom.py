@@ -108,7 +108,7 @@ def assemble(
         components=sample.components,
         abundances=(sample.paths / weights).reshape(*sample.scan, -1),
         factors={plan.name: plan.factors for plan in plans},
-        scale=sample.weights.sum(axis=1).reshape(sample.scan),
+        scale=(sample.thickness / sample.divisor).reshape(sample.scan),
         thickness=sample.thickness.reshape(sample.scan),
         navigation_mask=BaseSignal(
             vacuum,

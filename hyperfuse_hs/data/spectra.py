@@ -10,6 +10,8 @@ from scipy.special import voigt_profile
 
 # Standard deviation over full width at half maximum of a Gaussian.
 _SIGMA_OF_FWHM = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
+# In eV; the tails of anything wider would reach far below the edge.
+_WIDEST_LORENTZIAN = 1.5
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,9 @@ class Edge:
     onset
         Of the continuum, in eV.
     peaks
-        (energy in eV, relative area, Lorentzian full width in eV) of each near-edge peak.
+        (energy in eV, relative area, full width at half maximum in eV) of each near-edge peak.
+        The width is that of the final state's lifetime, a Lorentzian, up to 1.5 eV; the rest is
+        that of a band, a Gaussian.
     peak_share
         Part of the cross-section that is in the peaks.
     exponent
@@ -80,12 +84,10 @@ def core_loss(energy: NDArray[np.float64], edge: Edge, fwhm: float) -> NDArray[n
     ndarray
         Shape ``(C,)``, in barn/(eV nm^3).
     """
-    sigma = fwhm * _SIGMA_OF_FWHM
-    area = sum(weight for _, weight, _ in edge.peaks)
-    peaks = sum(
-        weight / area * voigt_profile(energy - centre, sigma, width / 2)
-        for centre, weight, width in edge.peaks
-    )
+    centre, area, width = np.array(edge.peaks).T
+    lifetime = np.minimum(width, _WIDEST_LORENTZIAN)
+    sigma = _SIGMA_OF_FWHM * np.sqrt(fwhm**2 + width**2 - lifetime**2)
+    peaks = voigt_profile(energy[:, np.newaxis] - centre, sigma, lifetime / 2) @ (area / area.sum())
     # A step of the lifetime and resolution of a continuum state, about 1 eV wide.
     step = 0.5 + np.arctan((energy - edge.onset) / (0.5 * fwhm + 0.3)) / np.pi
     step = step * (energy > edge.onset - 15.0)
@@ -100,7 +102,7 @@ def detector_fwhm(energy: NDArray[np.float64], at_mn_ka: float = 130.0) -> NDArr
     """
     Energy resolution of a silicon X-ray detector.
 
-    ``FWHM^2 = FWHM(Mn Ka)^2 + 2.5 eV (E - 5895 eV)``: C. E. Fiori and D. E. Newbury, Scanning
+    ``FWHM^2 = FWHM(Mn Ka)^2 + 2.5 eV (E - 5898.7 eV)``: C. E. Fiori and D. E. Newbury, Scanning
     Electron Microscopy 1 (1978) 401-422, which HyperSpy's EDS signals use too.
 
     Parameters
@@ -115,7 +117,7 @@ def detector_fwhm(energy: NDArray[np.float64], at_mn_ka: float = 130.0) -> NDArr
     ndarray
         Full width at half maximum in keV, same shape.
     """
-    return 1e-3 * np.sqrt(at_mn_ka**2 + 2.5 * (1e3 * energy - 5895.0))
+    return 1e-3 * np.sqrt(at_mn_ka**2 + 2.5 * (1e3 * energy - 5898.7))
 
 
 def x_ray_lines(energy: NDArray[np.float64], lines: dict[float, float]) -> NDArray[np.float64]:
