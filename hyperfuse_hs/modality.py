@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,15 @@ BLOCK_BYTES = 2**25
 
 HOLD_BYTES = 2**28
 """Lazy data up to this size are read once and kept in memory [bytes]."""
+
+
+Tile = tuple[slice, ...]
+Watch = Callable[[list[Tile], str], Iterable[Tile]]
+
+
+def unwatched(tiles: list[Tile], description: str) -> Iterable[Tile]:
+    """Show no progress."""
+    return tiles
 
 
 @dataclass(eq=False)
@@ -37,6 +46,9 @@ class Modality:
         ``(N_all,)``, True = excluded.
     excluded_channels
         ``(C_all,)``, True = excluded.
+    watch
+        Called with the tiles of a pass and a description; what it returns is run over. For
+        progress bars.
     """
 
     name: str
@@ -44,10 +56,12 @@ class Modality:
     navigation_ndim: int
     excluded_positions: NDArray[np.bool_]
     excluded_channels: NDArray[np.bool_]
+    watch: Watch = field(default=unwatched, repr=False)
     passes: int = field(default=0, init=False)
     _rows: NDArray[np.intp] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        """Number the positions that are not excluded."""
         self._rows = np.cumsum(~self.excluded_positions) - 1
 
     @property
@@ -98,7 +112,7 @@ class Modality:
         self.passes += 1
         channels = None if not self.excluded_channels.any() else ~self.excluded_channels
         indices = np.arange(self.excluded_positions.size).reshape(self.navigation_shape)
-        for tile in self._tiles():
+        for tile in self.watch(list(self._tiles()), f"{self.name}, pass {self.passes}"):
             values = np.asarray(self.data[tile])
             index = indices[tile].ravel()
             values = values.reshape(index.size, -1)
@@ -127,7 +141,7 @@ class Modality:
     def _rows_per_block(self) -> int:
         return max(1, BLOCK_BYTES // (4 * max(1, self.excluded_channels.size)))
 
-    def _tiles(self) -> Iterator[tuple[slice, ...]]:
+    def _tiles(self) -> Iterator[Tile]:
         """Boxes of the scan made of whole chunks, as near to the block size as these allow."""
         capacity = self._rows_per_block()
         per_axis: list[list[slice]] = []

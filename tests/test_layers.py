@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "hyperfuse_hs"
 LAYERS = (
     {"algorithms"},
     {"modality"},
-    {"model"},
-    {"fusion", "signals", "writeback", "registration"},
+    {"result", "compress", "scaling", "unmixing", "express", "model"},
+    {"fusion", "signals", "writeback", "registration", "options", "inputs", "checks", "choices", "purification"},
     {"plotting", "gui"},
     {"__init__", "__main__"},
 )
@@ -24,7 +24,7 @@ DATA_MAY_IMPORT = {"data", "algorithms"}
 HANDED_UP = {("signals", "plotting"), ("signals", "gui"), ("fusion", "gui")}
 
 ARRAYS_ONLY = {"numpy", "scipy", "numba", *sys.stdlib_module_names}
-NO_HYPERSPY = {"algorithms", "modality", "model"}
+NO_HYPERSPY = {"algorithms", "modality", "result", "compress", "scaling", "unmixing", "express", "model"}
 HYPERSPY_WORLD = {
     "hyperspy",
     "exspy",

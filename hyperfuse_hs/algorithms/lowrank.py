@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Product = Callable[[NDArray[np.float32]], NDArray[np.floating]]
+Floor = Callable[[NDArray[np.float64]], int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class LowRank:
 
 
 def random_probe(size: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Standard normal directions, ``(size, count)``."""
+    """Draw standard normal directions, ``(size, count)``."""
     return rng.standard_normal((size, count), dtype=np.float32)
 
 
@@ -71,7 +72,7 @@ def orthonormal(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
 def leading_eigenvectors(
     product: Product,
     size: int,
-    floor: Callable[[NDArray[np.float64]], int],
+    floor: Floor,
     rng: np.random.Generator,
     *,
     block: int = 24,

@@ -108,7 +108,7 @@ def signal_strength(
 def score_noise(
     singular_values: NDArray[np.float64], n_positions: float, n_channels: float
 ) -> NDArray[np.float64]:
-    """Standard deviation of the noise in each column of scores, in units of the data's noise.
+    """Estimate the noise in each column of scores, in units of the noise of the data.
 
     The scores of a significant component hold its true map and, because the component's
     direction among the channels is itself estimated, noise of ``1 + C / theta**2`` times that of
@@ -124,7 +124,7 @@ def score_noise(
     Returns
     -------
     ndarray
-        ``(k,)``, at least 1 for significant columns.
+        ``(k,)`` standard deviations, at least 1 for significant columns.
     """
     strength = signal_strength(singular_values, n_positions, n_channels)
     tiny = np.finfo(float).tiny

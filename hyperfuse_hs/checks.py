@@ -1,0 +1,104 @@
+"""Checks of the data themselves, after the first pass and before any long work."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hyperfuse_hs.algorithms.survey import Survey
+from hyperfuse_hs.modality import Modality
+from hyperfuse_hs.model import Source
+
+
+def check_size(n_components: int | None, sources: Sequence[Source]) -> None:
+    """Refuse more components than positions or channels.
+
+    Raises
+    ------
+    ValueError
+        The data cannot hold so many components.
+    """
+    n = sources[0].modality.n_positions
+    if n < max(n_components or 1, 2):
+        raise ValueError(
+            f"Expected at least as many probe positions as components, and two. Got {n} "
+            f"position(s) for n_components={n_components or 'auto'}. Use fewer components or a "
+            "smaller navigation_mask."
+        )
+    channels = sum(s.modality.n_channels for s in sources if not s.passive)
+    if n_components is not None and n_components > channels + 1:
+        raise ValueError(
+            f"n_components={n_components} is more than the data support: {channels} channel(s) "
+            f"tell at most {channels + 1} components apart. Use fewer."
+        )
+
+
+def check_facts(source: Source, facts: Survey) -> None:
+    """Refuse data that no model can be fitted to.
+
+    Raises
+    ------
+    ValueError
+        NaN or infinite values, negative counts, or nothing that varies.
+    """
+    name = source.modality.name
+    refuse_not_finite(source.modality, facts)
+    if source.noise == "poisson" and source.variance is None and facts.minimum < 0:
+        raise ValueError(
+            f'noise="poisson" expects counts, which are not negative. Got a minimum of '
+            f'{facts.minimum:g} in {name}. Use noise={{"{name}": "gaussian"}} or "auto".'
+        )
+    if facts.minimum == facts.maximum:
+        raise ValueError(
+            f"Expected data that vary. Got {facts.minimum:g} everywhere in {name}. Leave it out."
+        )
+
+
+def refuse_not_finite(modality: Modality, facts: Survey) -> None:
+    """Refuse NaN and infinite values, saying how many there are and where.
+
+    Raises
+    ------
+    ValueError
+        There are any.
+    """
+    if facts.first_not_finite is not None:
+        where, channel = modality.location(*facts.first_not_finite)
+        raise ValueError(
+            f"Expected finite numbers. Got {facts.n_not_finite} NaN or infinite value(s) in "
+            f"{modality.name}, the first at position {where[::-1]}, channel {channel[::-1]} (as "
+            "in inav and isig). Replace them, or exclude them with navigation_mask= or "
+            "signal_masks=."
+        )
+
+
+def leave_out_empty(
+    sources: list[Source], facts: dict[str, Survey], scale: Any
+) -> tuple[list[Source], Any]:
+    """Exclude probe positions where no modality recorded anything, and say so."""
+    empty = np.all([f.total == 0 for f in facts.values()], axis=0)
+    if not empty.any():
+        return sources, scale
+    first = sources[0].modality
+    excluded = first.excluded_positions.copy()
+    excluded[~first.excluded_positions] = empty
+    warnings.warn(
+        f"{np.count_nonzero(empty)} probe position(s) without any counts are excluded.",
+        UserWarning,
+        stacklevel=3,
+    )
+    if not isinstance(scale, str):
+        scale = {n: None if v is None else v[~empty] for n, v in scale.items()}
+    for fact in facts.values():
+        fact.total = fact.total[~empty]
+
+    def fewer(modality: Modality | None) -> Modality | None:
+        return None if modality is None else replace(modality, excluded_positions=excluded)
+
+    return [
+        replace(s, modality=fewer(s.modality), variance=fewer(s.variance)) for s in sources
+    ], scale

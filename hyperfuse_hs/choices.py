@@ -1,0 +1,124 @@
+"""How to unmix: from the user's options to the choices of the model, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hyperfuse_hs.options import Options, one_of
+from hyperfuse_hs.result import Choices
+from hyperfuse_hs.unmixing import ABUNDANCES, SIGNED, UNMIXING
+
+AGAIN = ("n_components", "roles", "weights", "unmixing", "abundances", "random_state")
+"""Options that need no data."""
+
+
+def seed_of(random_state: int | np.random.Generator | None) -> int:
+    """Turn a seed, generator or None into a seed."""
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    return int(random_state)
+
+
+def make_choices(
+    options: Options,
+    n_components: Any,
+    roles: Any,
+    weights: Any,
+    unmixing: Any,
+    abundances: Any,
+    seed: int,
+) -> Choices:
+    """Check how to unmix.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An option has an unknown value or does not go with another.
+    """
+    if not callable(getattr(unmixing, "fit", None)):
+        one_of("unmixing", unmixing, UNMIXING, " (or an object with a method fit)")
+    one_of("abundances", abundances, ABUNDANCES)
+    if isinstance(unmixing, str) and unmixing in SIGNED and abundances == "nonnegative":
+        raise ValueError(
+            f'unmixing="{unmixing}" gives signed components, which have no non-negative '
+            'abundances. Got abundances="nonnegative". Use unmixing="nmf" for these.'
+        )
+    return Choices(
+        count_of(n_components),
+        options.roles(roles),
+        options.weights(weights),
+        unmixing,
+        abundances,
+        seed,
+    )
+
+
+def count_of(n_components: Any) -> int | None:
+    """Read the number of components; None for ``"auto"``.
+
+    Raises
+    ------
+    TypeError
+        It is no whole number.
+    ValueError
+        It is less than one.
+    """
+    if isinstance(n_components, str) and n_components == "auto":
+        return None
+    if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer):
+        raise TypeError(f'n_components must be a whole number or "auto". Got {n_components!r}.')
+    if n_components < 1:
+        raise ValueError(f"n_components must be at least 1. Got {n_components}.")
+    return int(n_components)
+
+
+def choices_for(options: Options, before: Choices, given: Mapping[str, Any]) -> Choices:
+    """Change some choices and keep the others.
+
+    Parameters
+    ----------
+    options
+        Reader of options.
+    before
+        The choices so far.
+    given
+        Options of ``AGAIN``.
+
+    Returns
+    -------
+    Choices
+        Checked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An option is unknown, has an unknown value or does not go with another.
+    """
+    unknown = set(given) - set(AGAIN)
+    if unknown:
+        raise TypeError(
+            f"unmix takes the options {', '.join(AGAIN)}. Got {', '.join(sorted(unknown))}. What "
+            "concerns the data themselves needs a new fuse."
+        )
+    unmixing = given.get("unmixing", before.unmixing)
+    if unmixing == "custom":
+        raise ValueError(
+            "The components were found by an object of your own, which files do not keep. Give it "
+            "again: unmixing=..."
+        )
+    count = "auto" if before.n_components is None else before.n_components
+    seed = seed_of(given["random_state"]) if "random_state" in given else before.seed
+    return make_choices(
+        options,
+        given.get("n_components", count),
+        given.get("roles", before.roles),
+        given.get("weights", before.weights),
+        unmixing,
+        given.get("abundances", before.abundances),
+        seed,
+    )

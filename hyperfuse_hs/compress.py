@@ -1,0 +1,281 @@
+"""From one modality to its low-rank scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperfuse_hs.algorithms import lowrank, noise, rank
+from hyperfuse_hs.algorithms.lowrank import LowRank
+from hyperfuse_hs.algorithms.survey import Survey
+from hyperfuse_hs.modality import Modality
+
+WHOLE_BYTES = 2**29
+"""Whitened data up to this size are held as one float32 matrix [bytes]."""
+
+GRAM_CHANNELS = 4096
+"""Data on disk with up to this many channels are compressed exactly, by their Gram matrix."""
+
+PROBES = 224
+"""Width of the sketch of data on disk with more channels than that."""
+
+MAX_RANK = 256
+"""Most singular triplets kept of a modality."""
+
+NOISE_FREE = 1e-4
+"""Singular value, relative to the largest, that counts as zero in data said to be noise-free."""
+
+NOISE_KINDS = ("auto", "poisson", "gaussian", "none")
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseModel:
+    """What is known of the noise of a modality after the survey.
+
+    Parameters
+    ----------
+    kind
+        ``"poisson"``, ``"gaussian"``, ``"none"`` or ``"variance"``.
+    divisor
+        ``(C,)`` variance, up to `gain`, of each channel.
+    channels
+        Number of channels counted by the noise that they hold.
+    gain
+        Factor on the variance; None to estimate it.
+    """
+
+    kind: str
+    divisor: NDArray[np.float64]
+    channels: float
+    gain: float | None
+
+
+def survey(modality: Modality, rng: np.random.Generator) -> Survey:
+    """Run once over the data; sketch them if they will not fit in memory."""
+    modality.hold()
+    return _survey(modality, None if fits_whole(modality) else _probe(modality, rng), None)
+
+
+def fits_whole(modality: Modality) -> bool:
+    """Whether the whitened data may be held as one float32 matrix."""
+    size = 4 * modality.n_positions * modality.n_channels
+    return not modality.lazy and size <= WHOLE_BYTES
+
+
+def _probe(modality: Modality, rng: np.random.Generator) -> NDArray[np.float32]:
+    if modality.n_channels <= GRAM_CHANNELS:
+        return np.eye(modality.n_channels, dtype=np.float32)
+    return lowrank.random_probe(modality.n_channels, PROBES, rng)
+
+
+def _survey(
+    modality: Modality, probe: NDArray[np.float32] | None, row_weight: NDArray[np.float64] | None
+) -> Survey:
+    result = Survey(modality.n_positions, modality.n_channels, probe, row_weight)
+    for rows, block in modality.blocks():
+        result.update(rows, block)
+    return result
+
+
+def noise_model(
+    kind: str, modality: Modality, facts: Survey, variance: NDArray[np.float64] | None
+) -> NoiseModel:
+    """Choose the scale of every channel.
+
+    Parameters
+    ----------
+    kind
+        One of ``NOISE_KINDS``; ignored where `variance` is given.
+    modality, facts
+        The data and what the first pass found.
+    variance
+        ``(C,)`` mean variance of each channel as given by the user, or None.
+
+    Returns
+    -------
+    NoiseModel
+        ``"auto"`` takes data without negative values as counts of unknown gain, and a single
+        channel as a map with Gaussian noise.
+    """
+    channels = modality.n_channels
+    if variance is not None:
+        tiny = variance.max(initial=0.0) * 1e-6
+        divisor = np.maximum(variance, tiny if tiny > 0 else 1.0)
+        return NoiseModel("variance", divisor, noise.effective_channels(variance, divisor), 1.0)
+    if kind == "auto":
+        kind = "gaussian" if facts.minimum < 0 or channels == 1 else "poisson"
+        gain = None
+    else:
+        gain = 1.0 if kind == "poisson" else None
+    if kind == "poisson":
+        divisor = noise.poisson_variance(facts.channel_sum, modality.n_positions, facts.count)
+        mean = facts.channel_sum / modality.n_positions
+        return NoiseModel(kind, divisor, noise.effective_channels(mean, divisor), gain)
+    if channels == 1 and kind == "gaussian":
+        image = np.full(modality.excluded_positions.size, np.nan)
+        image[~modality.excluded_positions] = facts.total
+        excluded = modality.excluded_positions.reshape(modality.navigation_shape)
+        gain = noise.difference_variance(image.reshape(modality.navigation_shape), excluded)
+    return NoiseModel(kind, np.ones(channels), float(channels), gain)
+
+
+def compress(
+    modality: Modality,
+    facts: Survey,
+    model: NoiseModel,
+    row_scale: NDArray[np.float64] | None,
+    rng: np.random.Generator,
+) -> LowRank:
+    """Find the leading singular triplets of the whitened data.
+
+    Parameters
+    ----------
+    modality
+        The data.
+    facts
+        What the first pass found.
+    model
+        Noise of each channel.
+    row_scale
+        ``(N,)`` local intensity, or None where it is the same everywhere.
+    rng
+        Source of the start vectors.
+
+    Returns
+    -------
+    LowRank
+        In units of the noise.
+    """
+    weight = 1 / np.sqrt(model.divisor)
+    if fits_whole(modality):
+        scores, basis, energy = _compress_whole(modality, model, weight, row_scale, rng)
+    else:
+        if row_scale is not None:
+            facts = _survey(modality, _probe(modality, rng), 1 / row_scale)
+        energy = float(np.sum(facts.channel_square * weight**2))
+        basis = _basis_from_sketch(modality, facts, model, weight, energy, rng)
+        scores = project(modality, basis * weight[:, None].astype(np.float32), row_scale)
+    scores, basis, values = lowrank.rotate_to_singular(scores, basis)
+    count, gain = _rank(values, energy, modality.n_positions, model)
+    root = np.sqrt(gain) if gain > 0 else 1.0
+    return LowRank(scores / root, basis, values / root, count, gain, model.channels)
+
+
+def _rank(
+    values: NDArray[np.float64], energy: float, n_positions: int, model: NoiseModel
+) -> tuple[int, float]:
+    gain = model.gain
+    if model.kind == "none":
+        gain = (NOISE_FREE * values[0] / rank.noise_edge(n_positions, model.channels)) ** 2
+    count, gain = rank.significant_rank(values, energy, n_positions, model.channels, gain)
+    floor = energy * np.finfo(np.float32).eps ** 2 / max(n_positions, 1)
+    return min(count, MAX_RANK), max(gain, floor)
+
+
+def _compress_whole(
+    modality: Modality,
+    model: NoiseModel,
+    weight: NDArray[np.float64],
+    row_scale: NDArray[np.float64] | None,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.float32], float]:
+    whole = np.empty((modality.n_positions, modality.n_channels), dtype=np.float32)
+    for rows, block in modality.blocks():
+        whole[rows] = block
+    whole *= weight.astype(np.float32)
+    if row_scale is not None:
+        whole /= np.sqrt(row_scale)[:, None].astype(np.float32)
+    energy = float(np.einsum("ij,ij->", whole, whole, dtype=np.float64))
+    wanted = _wanted(modality, model, energy)
+    narrow = whole if whole.shape[0] > whole.shape[1] else whole.T
+    vectors = lowrank.leading_eigenvectors(
+        lambda v: narrow.T @ (narrow @ v), narrow.shape[1], wanted, rng
+    )
+    if narrow is not whole:
+        vectors = lowrank.orthonormal(whole.T @ vectors)
+    return (whole @ vectors).astype(np.float64), vectors, energy
+
+
+def _wanted(modality: Modality, model: NoiseModel, energy: float) -> lowrank.Floor:
+    def wanted(eigenvalues: NDArray[np.float64]) -> int:
+        values = np.sqrt(np.maximum(eigenvalues, 0.0))
+        return _rank(values, energy, modality.n_positions, model)[0]
+
+    return wanted
+
+
+def _basis_from_sketch(
+    modality: Modality,
+    facts: Survey,
+    model: NoiseModel,
+    weight: NDArray[np.float64],
+    energy: float,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    assert facts.sketch is not None
+    if facts.sketch.shape[1] < modality.n_channels:
+        return lowrank.orthonormal(facts.sketch * weight[:, None])
+    gram = (facts.sketch * weight[:, None] * weight).astype(np.float32)
+    wanted = _wanted(modality, model, energy)
+    return lowrank.leading_eigenvectors(lambda v: gram @ v, len(gram), wanted, rng)
+
+
+def project(
+    modality: Modality, vectors: NDArray[np.float32], row_scale: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Multiply the data by a few vectors, in one pass.
+
+    Parameters
+    ----------
+    modality
+        The data X, N x C.
+    vectors
+        ``(C, k)``.
+    row_scale
+        ``(N,)``, rows are divided by its square root; None for ones.
+
+    Returns
+    -------
+    ndarray
+        ``(N, k)``.
+    """
+    scores = np.empty((modality.n_positions, vectors.shape[1]))
+    for rows, block in modality.blocks():
+        scores[rows] = block.astype(np.float32) @ vectors
+    return scores if row_scale is None else scores / np.sqrt(row_scale)[:, None]
+
+
+def back_project(
+    modality: Modality,
+    scores: NDArray[np.float64],
+    row_scale: NDArray[np.float64] | None,
+    facts: Survey | None = None,
+) -> NDArray[np.float32]:
+    """Multiply scores by the data, in one pass.
+
+    Parameters
+    ----------
+    modality
+        The data X, N x C.
+    scores
+        ``(N, k)``.
+    row_scale
+        ``(N,)``, rows of the data are divided by its square root; None for ones.
+    facts
+        Updated on the way if given.
+
+    Returns
+    -------
+    ndarray
+        ``(k, C)``, ``scores^T X``.
+    """
+    left = scores if row_scale is None else scores / np.sqrt(row_scale)[:, None]
+    left = left.astype(np.float32)
+    result = np.zeros((left.shape[1], modality.n_channels), dtype=np.float64)
+    for rows, block in modality.blocks():
+        if facts is not None:
+            facts.update(rows, block)
+        result += left[rows].T @ block.astype(np.float32)
+    return result.astype(np.float32)

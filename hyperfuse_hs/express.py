@@ -1,0 +1,245 @@
+"""From abundances to the factors of every modality."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperfuse_hs import compress as compression
+from hyperfuse_hs.algorithms import coupling, rank, regression
+from hyperfuse_hs.algorithms.survey import Survey
+from hyperfuse_hs.modality import Modality
+from hyperfuse_hs.result import Choices, FusionResult, ModalityResult, ModalityScores, Scores
+from hyperfuse_hs.unmixing import SIGNED, Unmixed
+
+
+def passive_scores(modality: Modality) -> ModalityScores:
+    """Make the entry of a modality of which nothing is read before its projection."""
+    n, channels = modality.n_positions, modality.n_channels
+    return ModalityScores(
+        name=modality.name,
+        signal_shape=modality.signal_shape,
+        excluded=modality.excluded_channels.copy(),
+        noise="none",
+        gain=1.0,
+        nonnegative=True,
+        divisor=np.ones(channels),
+        channels=float(channels),
+        scores=np.zeros((n, 0)),
+        singular_values=np.zeros(0),
+        rank=0,
+        edge=rank.noise_edge(n, channels),
+    )
+
+
+def project_on(scores: Scores, modality: Modality, facts: Survey | None = None) -> None:
+    """Give a modality its projection on the common basis, in one pass.
+
+    Parameters
+    ----------
+    scores
+        Changed in place: the entry of the modality gets its projection.
+    modality
+        The data.
+    facts
+        Updated on the way; for a modality that nobody has looked at yet.
+    """
+    started = time.perf_counter()
+    part = scores.modalities[modality.name]
+    part.projection = compression.back_project(modality, scores.basis, part.scale, facts)
+    if facts is not None:
+        part.nonnegative = facts.minimum >= 0
+    part.passes = modality.passes
+    part.seconds += time.perf_counter() - started
+
+
+def express(
+    scores: Scores,
+    choices: Choices,
+    roles: dict[str, tuple[str, str]],
+    coupled: coupling.Coupling,
+    unmixed: Unmixed,
+) -> FusionResult:
+    """Fit the factors of every modality to the abundances, from the cached projections."""
+    n_components = unmixed.abundances.shape[1]
+    weighted = unmixed.abundances * np.sqrt(scores.scale)[:, None]
+    shares = _variance_shares(scores, roles)
+    signed = choices.unmixing in SIGNED if isinstance(choices.unmixing, str) else False
+    modalities = {
+        name: express_one(
+            scores, part, coupled.basis, weighted, roles[name], shares[name], signed=signed
+        )
+        for name, part in scores.modalities.items()
+    }
+    posterior = unmixed.face_posterior
+    return FusionResult(
+        navigation_shape=scores.navigation_shape,
+        excluded=scores.excluded,
+        n_components=n_components,
+        abundances=expand(unmixed.abundances.T, scores.excluded).T,
+        basis=expand((coupled.basis / np.sqrt(scores.scale)[:, None]).T, scores.excluded).T,
+        singular_values=coupled.singular_values,
+        edge=coupled.edge,
+        lead_values=coupled.lead_values,
+        face_sets=unmixed.face_sets,
+        face_posterior=None if posterior is None else expand(posterior.T, scores.excluded).T,
+        facet_support=unmixed.facet_support,
+        log_likelihood=unmixed.log_likelihood,
+        options={
+            "unmixing": choices.unmixing if isinstance(choices.unmixing, str) else "custom",
+            "abundances": choices.abundances,
+            "scale": scores.scale_kind,
+            "seed": choices.seed,
+        },
+        modalities=modalities,
+    )
+
+
+def express_one(
+    scores: Scores,
+    part: ModalityScores,
+    basis: NDArray[np.float64],
+    weighted: NDArray[np.float64],
+    role: tuple[str, str],
+    share: float,
+    *,
+    signed: bool,
+) -> ModalityResult:
+    """Fit the factors of one modality to the abundances, from its cached projection.
+
+    Parameters
+    ----------
+    scores, part
+        All scores, and those of the modality.
+    basis
+        ``(N, R)`` coupled scores.
+    weighted
+        ``(N, p)`` abundances times the root of the scale.
+    role
+        Role of the modality and the reason for it.
+    share
+        Part of the variance that is this modality's.
+    signed
+        Whether factors may be negative although the data are not.
+
+    Returns
+    -------
+    ModalityResult
+        With factors and coupled principal components in the units of the data.
+    """
+    joint = (basis.T @ scores.basis) @ part.projection
+    factors = regression.factors_from_projection(
+        basis, joint, weighted, nonnegative=part.nonnegative and not signed
+    )
+    scale = np.ones(len(weighted)) if part.scale is None else part.scale
+    return ModalityResult(
+        name=part.name,
+        role=role[0],
+        reason=role[1],
+        noise=part.noise,
+        gain=part.gain,
+        signal_shape=part.signal_shape,
+        excluded=part.excluded,
+        factors=expand(factors, part.excluded),
+        basis_factors=expand(joint, part.excluded),
+        scale=expand(scale, scores.excluded),
+        singular_values=part.singular_values,
+        edge=part.edge,
+        rank=part.rank,
+        variance_share=share,
+        passes=part.passes,
+        seconds=part.seconds,
+    )
+
+
+def add_passive(scores: Scores, result: FusionResult, modality: Modality) -> tuple[Survey, Any]:
+    """Project a further modality on the scores and fit its factors, in one pass.
+
+    Parameters
+    ----------
+    scores, result
+        Of the fusion; not changed.
+    modality
+        The data.
+
+    Returns
+    -------
+    facts : Survey
+        What the pass found in the data.
+    made : tuple
+        The new `Scores` and `FusionResult`.
+    """
+    part = passive_scores(modality)
+    part.scale = None if np.allclose(scores.scale, 1.0) else scores.scale
+    facts = Survey(modality.n_positions, modality.n_channels)
+    wider = replace(scores, modalities={**scores.modalities, modality.name: part})
+    project_on(wider, modality, facts)
+    root = np.sqrt(scores.scale)[:, None]
+    kept = ~scores.excluded
+    one = express_one(
+        wider,
+        part,
+        result.basis[kept] * root,
+        result.abundances[kept] * root,
+        ("passive", "only receives factors"),
+        0.0,
+        signed=result.options["unmixing"] in SIGNED,
+    )
+    more = replace(result, modalities={**result.modalities, modality.name: one})
+    return facts, (wider, more)
+
+
+def residual_map(scores: Scores, result: FusionResult, modality: Modality) -> NDArray[np.float64]:
+    """Compare data and model, in one pass.
+
+    Parameters
+    ----------
+    scores, result
+        Of the fusion.
+    modality
+        The data.
+
+    Returns
+    -------
+    ndarray
+        ``(N_all,)`` mean over the channels of the squared residual over the variance of the
+        noise; NaN where excluded.
+    """
+    part, found = scores.modalities[modality.name], result.modalities[modality.name]
+    kept = ~scores.excluded
+    loadings = found.scale[kept, None] * result.abundances[kept]
+    factors = found.factors[:, ~found.excluded]
+    basis = found.scale[kept, None] ** 0.5
+    values = np.zeros(modality.n_positions)
+    for rows, block in modality.blocks():
+        fitted = loadings[rows] @ factors
+        variance = part.divisor * basis[rows] ** 2
+        if part.noise == "poisson":
+            # Some of the mean, so that counts where none are modelled do not weigh without bound.
+            variance = 0.9 * np.maximum(fitted, 0.0) + 0.1 * variance
+        gain = part.gain if part.gain > 0 else 1.0
+        values[rows] = np.mean((block - fitted) ** 2 / (gain * variance), axis=1)
+    return expand(values, scores.excluded)
+
+
+def expand(values: NDArray[Any], excluded: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Put values back where they belong along the last axis, NaN where excluded."""
+    full = np.full((*values.shape[:-1], excluded.size), np.nan)
+    full[..., ~excluded] = values
+    return full
+
+
+def _variance_shares(scores: Scores, roles: Mapping[str, tuple[str, str]]) -> dict[str, float]:
+    energy = dict.fromkeys(scores.modalities, 0.0)
+    for name, part in scores.modalities.items():
+        if roles[name][0] != "passive":
+            n = len(part.scores)
+            strength = rank.signal_strength(part.singular_values[: part.rank], n, part.channels)
+            energy[name] = float(strength.sum())
+    total = sum(energy.values())
+    return {name: value / total if total else 0.0 for name, value in energy.items()}

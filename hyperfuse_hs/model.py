@@ -1,0 +1,289 @@
+"""The statistical model: compress, couple, unmix, express; arrays only.
+
+``X_m ~ diag(s) A E_m`` for every modality m, with abundances A shared by all (rows >= 0, sum one),
+factors E_m >= 0 and a local intensity s that is one everywhere unless counts follow thickness.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperfuse_hs import compress as compression
+from hyperfuse_hs.algorithms import coupling, rank
+from hyperfuse_hs.algorithms.lowrank import LowRank
+from hyperfuse_hs.algorithms.survey import Survey
+from hyperfuse_hs.express import express, passive_scores, project_on
+from hyperfuse_hs.modality import Modality
+from hyperfuse_hs.result import Choices, FusionResult, ModalityScores, Scores
+from hyperfuse_hs.scaling import choose_scale
+from hyperfuse_hs.unmixing import (
+    SIGNED,
+    Unmixed,
+    lead_plane,
+    unmix_nonnegative,
+    unmix_signed,
+    unmix_simplex,
+)
+
+EXTRA = 3
+"""Columns of scores kept below the edge of a modality: together they may stand out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One modality to fuse and what the user says about it.
+
+    Parameters
+    ----------
+    modality
+        The data.
+    noise
+        One of ``compress.NOISE_KINDS``.
+    variance
+        Variance of the noise in the shape of the data (a view), read like a modality; or None.
+    passive
+        Whether it only receives factors, so that nothing is read before the last pass.
+    """
+
+    modality: Modality
+    noise: str = "auto"
+    variance: Modality | None = None
+    passive: bool = False
+
+
+def survey_all(sources: list[Source], seed: int) -> dict[str, Survey]:
+    """First pass over every modality that is not passive."""
+    rng = np.random.default_rng(seed)
+    return {s.modality.name: compression.survey(s.modality, rng) for s in sources if not s.passive}
+
+
+def compress_all(
+    sources: list[Source],
+    facts: dict[str, Survey],
+    scale: str | Mapping[str, NDArray[np.float64] | None],
+    seed: int,
+) -> Scores:
+    """Reduce every modality to scores and project all of them on the common basis.
+
+    Parameters
+    ----------
+    sources
+        In the order of fusion; the first that is not passive is taken as reference for the scale.
+    facts
+        By name, what the first pass found; what is found of passive modalities is added.
+    scale
+        ``"auto"``, ``"none"``, ``"total"``, or by name ``(N,)`` maps (None: the same everywhere).
+    seed
+        Of the random starts.
+
+    Returns
+    -------
+    Scores
+        Everything that unmixing needs.
+    """
+    active = [s for s in sources if not s.passive]
+    noise = {s.modality.name: _noise(s, facts[s.modality.name]) for s in active}
+    first = active[0].modality
+
+    def reduce(source: Source, rows: NDArray[np.float64] | None) -> LowRank:
+        name = source.modality.name
+        rng = np.random.default_rng(seed)
+        return compression.compress(source.modality, facts[name], noise[name], rows, rng)
+
+    reference = reduce(active[0], None)
+    scales, kind = choose_scale(
+        scale, reference, noise[first.name], [s.modality.name for s in sources]
+    )
+    common = scales[first.name]
+    common = np.ones(first.n_positions) if common is None else common
+    parts = []
+    for source in sources:
+        started = time.perf_counter()
+        name = source.modality.name
+        flat = scales[name] is None
+        if source.passive:
+            part = passive_scores(source.modality)
+        else:
+            low = reference if source is active[0] and flat else reduce(source, scales[name])
+            part = _scores(source.modality, facts[name], noise[name], low)
+            if not flat:
+                part.scores = part.scores * np.sqrt(common / scales[name])[:, None]
+        part.scale = scales[name]
+        part.seconds = time.perf_counter() - started
+        parts.append(part)
+    basis = _common_basis(parts, common)
+    scores = Scores(
+        first.navigation_shape,
+        first.excluded_positions.copy(),
+        basis,
+        common,
+        kind,
+        {part.name: part for part in parts},
+    )
+    for source in sources:
+        name, modality = source.modality.name, source.modality
+        if source.passive:
+            facts[name] = Survey(modality.n_positions, modality.n_channels)
+        project_on(scores, modality, facts[name] if source.passive else None)
+    return scores
+
+
+def _noise(source: Source, facts: Survey) -> compression.NoiseModel:
+    variance = None
+    if source.variance is not None:
+        rng = np.random.default_rng(0)
+        found = compression.survey(source.variance, rng)
+        variance = found.channel_sum / source.modality.n_positions
+    return compression.noise_model(source.noise, source.modality, facts, variance)
+
+
+def _scores(
+    modality: Modality, facts: Survey, noise: compression.NoiseModel, low: LowRank
+) -> ModalityScores:
+    kept = min(low.rank + EXTRA, low.scores.shape[1])
+    values = low.singular_values
+    spread = rank.score_noise(values[:kept], modality.n_positions, low.channels)
+    spread = np.where(spread > 0, spread, 1.0)
+    return ModalityScores(
+        name=modality.name,
+        signal_shape=modality.signal_shape,
+        excluded=modality.excluded_channels.copy(),
+        noise=noise.kind,
+        gain=low.gain,
+        nonnegative=facts.minimum >= 0,
+        divisor=noise.divisor,
+        channels=low.channels,
+        scores=low.scores[:, :kept] / spread,
+        singular_values=values,
+        rank=low.rank,
+        edge=rank.noise_edge(modality.n_positions, low.channels),
+    )
+
+
+def _common_basis(parts: list[ModalityScores], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    columns = np.hstack([np.sqrt(scale)[:, None], *(part.scores for part in parts)])
+    columns = columns / np.maximum(np.linalg.norm(columns, axis=0), np.finfo(float).tiny)
+    left, values, _ = np.linalg.svd(columns, full_matrices=False)
+    return left[:, values > 1e-6 * values[0]]
+
+
+def unmix(scores: Scores, choices: Choices) -> FusionResult:
+    """Couple the scores, unmix the lead and express the components in every modality.
+
+    Parameters
+    ----------
+    scores
+        From `compress_all`.
+    choices
+        How to unmix.
+
+    Returns
+    -------
+    FusionResult
+        No data are read for it.
+    """
+    roles, coupled, n_components = _couple(scores, choices)
+    if choices.unmixing in SIGNED or choices.unmixing == "nmf":
+        unmixed = _unmix_in_channels(scores, choices, roles, coupled, n_components)
+    else:
+        lead = lead_plane(coupled.lead_scores, scores.scale, n_components)
+        unmixed = unmix_simplex(
+            lead, n_components, choices.unmixing, choices.abundances, choices.seed
+        )
+    choices = replace(choices, n_components=n_components)
+    return express(scores, choices, roles, coupled, unmixed)
+
+
+def _couple(
+    scores: Scores, choices: Choices
+) -> tuple[dict[str, tuple[str, str]], coupling.Coupling, int]:
+    """Settle roles and number of components, which depend on each other."""
+    wanted = choices.n_components
+    guess = wanted
+    if guess is None:
+        first = next(p for p in scores.modalities.values() if p.scores.size)
+        guess = max(first.rank, 1)
+    for _ in range(2):
+        roles = assign_roles(scores, choices, guess)
+        coupled = _coupling(scores, choices, roles, guess)
+        if wanted is not None:
+            return roles, coupled, wanted
+        n = len(scores.basis)
+        found = max(1, coupling.significant_lead_rank(coupled.lead_values, n))
+        if found == guess:
+            break
+        guess = found
+    return roles, coupled, guess
+
+
+def assign_roles(scores: Scores, choices: Choices, n_components: int) -> dict[str, tuple[str, str]]:
+    """Decide which modalities lead, support or only receive factors.
+
+    Parameters
+    ----------
+    scores
+        From `compress_all`.
+    choices
+        Roles and weights given by the user.
+    n_components
+        Number of components.
+
+    Returns
+    -------
+    dict
+        By name, role and the reason for it in words.
+    """
+    roles: dict[str, tuple[str, str]] = {}
+    for name, part in scores.modalities.items():
+        given = choices.roles.get(name, "auto")
+        leading = any(role == "lead" for role, _ in roles.values())
+        if not part.scores.size:
+            roles[name] = "passive", "only receives factors"
+        elif choices.weights.get(name, 1.0) == 0:
+            roles[name] = "passive", "its weight is 0"
+        elif given != "auto":
+            roles[name] = given, "as asked for"
+        elif not leading and "lead" not in choices.roles.values():
+            roles[name] = "lead", "the calling signal"
+        elif part.rank <= n_components:
+            roles[name] = "lead", f"its rank {part.rank} fits {n_components} components"
+        else:
+            roles[name] = "support", f"its rank {part.rank} exceeds {n_components} components"
+    return roles
+
+
+def _coupling(
+    scores: Scores, choices: Choices, roles: dict[str, tuple[str, str]], n_components: int
+) -> coupling.Coupling:
+    active = [n for n, (role, _) in roles.items() if role != "passive"]
+    weighted = [scores.modalities[n].scores * choices.weights.get(n, 1.0) for n in active]
+    leads = [roles[n][0] == "lead" for n in active]
+    return coupling.couple(weighted, leads, minimum_rank=n_components)
+
+
+def _unmix_in_channels(
+    scores: Scores,
+    choices: Choices,
+    roles: dict[str, tuple[str, str]],
+    coupled: coupling.Coupling,
+    n_components: int,
+) -> Unmixed:
+    """Run the methods that look at factors, on whitened and denoised lead channels."""
+    leads = [p for n, p in scores.modalities.items() if roles[n][0] == "lead"]
+    rotation = coupled.basis.T @ scores.basis
+    whitened = np.hstack(
+        [(rotation @ p.projection) / np.sqrt(p.divisor * (p.gain or 1.0)) for p in leads]
+    )
+    if choices.unmixing == "nmf":
+        lead = lead_plane(coupled.lead_scores, scores.scale, n_components)
+        return unmix_nonnegative(
+            lead, coupled.basis, whitened, n_components, choices.abundances, choices.seed
+        )
+    left, values, right = np.linalg.svd(whitened, full_matrices=False)
+    principal = (coupled.basis @ (left * values)) / np.sqrt(scores.scale)[:, None]
+    return unmix_signed(principal, right, n_components, choices.unmixing)

@@ -1,0 +1,1 @@
+"""Signal classes that HyperSpy finds through hyperspy_extension.yaml."""

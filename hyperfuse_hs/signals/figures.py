@@ -1,0 +1,68 @@
+"""Figures of a fusion, as methods of its signal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hyperfuse_hs.signals.stored import StoredFusion
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class PlottedFusion(StoredFusion):
+    """Signal of a fusion that draws itself."""
+
+    def plot_components(self, **kwargs: Any) -> Figure:
+        """Figure with a row a component: abundance map, and its factor in every modality.
+
+        Parameters
+        ----------
+        **kwargs
+            As in `hyperfuse_hs.plotting.plot_components`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+        """
+        from hyperfuse_hs.plotting import plot_components
+
+        self._whole()
+        return plot_components(self, **kwargs)
+
+    def plot_scree(self, **kwargs: Any) -> Figure:
+        """Figure of the singular values of each modality and jointly, with the noise edge.
+
+        Parameters
+        ----------
+        **kwargs
+            As in `hyperfuse_hs.plotting.plot_scree`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+        """
+        from hyperfuse_hs.plotting import plot_scree
+
+        self._fusion()
+        return plot_scree(self, **kwargs)
+
+    def plot_faces(self, **kwargs: Any) -> Figure:
+        """Figure of where the specimen is pure and where components meet.
+
+        Parameters
+        ----------
+        **kwargs
+            As in `hyperfuse_hs.plotting.plot_faces`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+        """
+        from hyperfuse_hs.plotting import plot_faces
+
+        self._whole()
+        return plot_faces(self, **kwargs)

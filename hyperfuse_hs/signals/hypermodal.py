@@ -1,0 +1,340 @@
+"""The result of a fusion as a HyperSpy signal: abundances, and everything behind them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from hyperspy._lazy_signals import LazySignal
+from hyperspy.signal import BaseSignal
+
+from hyperfuse_hs import express, inputs, model
+from hyperfuse_hs import options as options_
+from hyperfuse_hs.checks import refuse_not_finite
+from hyperfuse_hs.choices import choices_for
+from hyperfuse_hs.modality import Modality
+from hyperfuse_hs.purification import purified
+from hyperfuse_hs.result import FusionResult
+from hyperfuse_hs.signals import templates
+from hyperfuse_hs.signals.figures import PlottedFusion
+from hyperfuse_hs.signals.report import summary
+from hyperfuse_hs.writeback import write_back_all
+
+
+class HypermodalSignal(PlottedFusion):
+    """Abundances of the components that several signals of one scan share.
+
+    Made by ``signal.fuse(...)`` or ``hyperfuse_hs.fuse([...])``. Navigation axes are the scan, the
+    signal axis counts components, from 0.
+    """
+
+    _signal_type = "hypermodal"
+    _signal_dimension = 1
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    @property
+    def modalities(self) -> list[str]:
+        """Names of the modalities, in the order of fusion."""
+        return list(self._fusion().modalities)
+
+    def __repr__(self) -> str:
+        """Text of HyperSpy, then a line a modality."""
+        text = super().__repr__()
+        return text if self._result is None else f"{text}\n{summary(self._result)}"
+
+    def summary(self) -> str:
+        """Role, noise, rank, share of variance, passes and time of each modality, as text."""
+        return summary(self._fusion())
+
+    def get_abundances(self) -> BaseSignal:
+        """Abundance maps.
+
+        Returns
+        -------
+        BaseSignal
+            Navigation axis = component, the scan as signal space. NaN where excluded. Fractions of
+            the specimen, or of the counts of the first signal where these follow the thickness:
+            `summary` says which.
+        """
+        self._fusion()
+        axes = [axis.get_axis_dictionary() for axis in self.axes_manager.navigation_axes[::-1]]
+        maps = np.moveaxis(np.asarray(self.data), -1, 0).copy()
+        leading = templates.component_axis(len(maps))
+        return templates.map_signal(maps, axes, leading, "Abundances")
+
+    def get_factors(self, m: Any) -> BaseSignal:
+        """Spectrum or pattern of each component in one modality, in its units.
+
+        Parameters
+        ----------
+        m
+            Name of the modality, or its signal.
+
+        Returns
+        -------
+        BaseSignal
+            Of the native class, navigation axis = component. NaN in excluded channels.
+        """
+        name = self._name(m)
+        part = self._fusion().modalities[name]
+        template = self._templates[name]
+        title = f"Factors of {name}"
+        return templates.factor_signal(part.factors.copy(), part.signal_shape, template, title)
+
+    def get_model(self, m: Any) -> BaseSignal:
+        """Dataset of one modality as the components describe it, without noise.
+
+        Parameters
+        ----------
+        m
+            Name of the modality, or its signal.
+
+        Returns
+        -------
+        BaseSignal
+            Lazy, of the native class.
+        """
+        result = self._whole()
+        name = self._name(m)
+        part = result.modalities[name]
+        loadings = part.scale[:, None] * result.abundances
+        return templates.model_signal(
+            loadings,
+            part.factors,
+            result.navigation_shape,
+            part.signal_shape,
+            self._templates[name],
+            f"Model of {name}",
+        )
+
+    def get_residual(self, m: Any) -> BaseSignal:
+        """Map of the squared residual over the variance of the noise, in one pass over the data.
+
+        Parameters
+        ----------
+        m
+            Name of the modality, or its signal.
+
+        Returns
+        -------
+        BaseSignal
+            About 1 where the model fits. NaN where excluded.
+
+        Raises
+        ------
+        ValueError
+            The native data are not there.
+        """
+        result = self._whole()
+        name = self._name(m)
+        scores = self._scores
+        assert scores is not None
+        values = express.residual_map(scores, result, self._modality(name))
+        axes = [axis.get_axis_dictionary() for axis in self.axes_manager.navigation_axes[::-1]]
+        data = values.reshape(result.navigation_shape)
+        return templates.map_signal(data, axes, None, f"Reduced residual of {name}")
+
+    def get_faces(self) -> BaseSignal:
+        """Probability that a probe position lies on each face of the simplex.
+
+        Returns
+        -------
+        BaseSignal
+            Navigation axis = face, the scan as signal space. Which components are present on the
+            faces is in ``metadata.Hypermodal_faces``, as text such as ``"0,2"``.
+
+        Raises
+        ------
+        ValueError
+            The components were not found by ``unmixing="face_mixture"``.
+        """
+        result = self._whole()
+        if result.face_posterior is None or result.face_sets is None:
+            raise ValueError(
+                'Expected components found with unmixing="face_mixture", two at least. Got '
+                f'{result.n_components} with "{result.options["unmixing"]}". Use '
+                'h.unmix(unmixing="face_mixture").'
+            )
+        axes = [axis.get_axis_dictionary() for axis in self.axes_manager.navigation_axes[::-1]]
+        data = result.face_posterior.T.reshape(-1, *result.navigation_shape).copy()
+        leading = {**templates.component_axis(len(data)), "name": "Face"}
+        signal = templates.map_signal(data, axes, leading, "Faces")
+        faces = [",".join(map(str, face)) for face in result.face_sets]
+        signal.metadata.set_item("Hypermodal_faces", faces)
+        return signal
+
+    # -- again and further ------------------------------------------------------------------------
+
+    def unmix(self, **options: Any) -> HypermodalSignal:
+        """Unmix anew from the cached scores: no data are read.
+
+        Parameters
+        ----------
+        **options
+            ``n_components``, ``roles``, ``weights``, ``unmixing``, ``abundances`` and
+            ``random_state`` as in `hyperfuse_hs.fuse`; what is not given stays.
+
+        Returns
+        -------
+        HypermodalSignal
+            A new one; its `write_back` writes it onto the native signals.
+        """
+        self._whole()
+        scores, choices = self._scores, self._choices
+        assert scores is not None and choices is not None
+        names = self.modalities
+        reader = options_.Options(names, [self._natives.get(name) for name in names])
+        choices = choices_for(reader, choices, options)
+        result = model.unmix(scores, choices)
+        return self._wrap(scores, result, self._templates, self._natives, choices)
+
+    def couple(self, signal: BaseSignal, name: str | None = None) -> HypermodalSignal:
+        """Add a signal that only receives factors, in one pass over it.
+
+        Parameters
+        ----------
+        signal
+            With the same scan.
+        name
+            Of the new modality; by default by its type.
+
+        Returns
+        -------
+        HypermodalSignal
+            This one, changed in place; the learning results of `signal` are written.
+
+        Raises
+        ------
+        ValueError
+            Another scan, a name that is taken, or values that are not finite.
+        """
+        result, scores = self._whole(), self._scores
+        assert scores is not None
+        modality = self._new_modality(signal, name)
+        facts, (wider, more) = express.add_passive(scores, result, modality)
+        refuse_not_finite(modality, facts)
+        self._scores, self._result = wider, more
+        self._natives[modality.name] = signal
+        self._templates[modality.name] = templates.template_of(signal, modality.name)
+        self.write_back()
+        return self
+
+    def _new_modality(self, signal: BaseSignal, name: str | None) -> Modality:
+        result = self._fusion()
+        options_.check_signals([signal])
+        scan = self.axes_manager.navigation_shape
+        inputs.check_scan(self.modalities[0], scan, signal)
+        chosen = name or options_.automatic_name(signal)
+        if chosen in result.modalities:
+            raise ValueError(
+                f"Expected a name other than {self.modalities}. Got {chosen!r}. Give one: name=..."
+            )
+        data, ndim = inputs.arranged(signal)
+        none = np.zeros(int(np.prod(data.shape[ndim:])), dtype=bool)
+        return inputs.as_modality(chosen, signal, result.excluded, none)
+
+    def attach(self, m: str, signal: BaseSignal) -> None:
+        """Give a modality its native signal again, e.g. after loading.
+
+        Parameters
+        ----------
+        m
+            Name of the modality.
+        signal
+            The signal that was fused, or a copy of it.
+
+        Raises
+        ------
+        ValueError
+            It has other shapes than the one fused.
+        """
+        name = self._name(m)
+        expected = [axis["size"] for axis in templates.axes_of(self._templates[name])]
+        got = [a["size"] for a in templates.axes_of(templates.template_of(signal, name))]
+        if list(map(int, expected)) != list(map(int, got)):
+            raise ValueError(
+                f"Expected for {name} the signal that was fused, with data of shape "
+                f"{tuple(map(int, expected))}. Got {tuple(map(int, got))}."
+            )
+        self._natives[name] = signal
+
+    def purify(self, component: int, m: Any = None, region: Any = None) -> HypermodalSignal:
+        """Subtract other components from one until it has nothing left of a feature.
+
+        Parameters
+        ----------
+        component
+            Which one, counted from 0.
+        m
+            Modality of the feature; None with `region` None.
+        region
+            Range of the signal axis ``(low, high)`` in its units (net of a background that is
+            straight between the neighbouring channels), or a mask or ROI of the signal space
+            (total intensity). None: as far as non-negative factors allow.
+
+        Returns
+        -------
+        HypermodalSignal
+            A new one in which the other abundances take over what was subtracted.
+
+        Raises
+        ------
+        ValueError
+            No such component, region or modality, or the feature cannot be removed.
+        """
+        result = self._whole()
+        name = None if m is None else self._name(m)
+        pure = purified(result, self._templates, component, name, region)
+        assert self._scores is not None and self._choices is not None
+        return self._wrap(self._scores, pure, self._templates, self._natives, self._choices)
+
+    def write_back(self) -> None:
+        """Write the result onto every native signal, as HyperSpy's learning results.
+
+        Coupled principal components go to ``factors`` and ``loadings``, the unmixed components to
+        ``bss_factors`` and ``bss_loadings``, in the units of the data. The loadings are the
+        abundances times the local intensity, so that ``get_bss_model`` describes the data.
+        """
+        result = self._whole()
+        write_back_all(
+            (signal, self._learning_results(result, name)) for name, signal in self._natives.items()
+        )
+
+    def _learning_results(self, result: FusionResult, name: str) -> dict[str, Any]:
+        part = result.modalities[name]
+        scale = part.scale[:, None]
+        count = result.basis.shape[1]
+        return {
+            "loadings": scale * result.basis,
+            "factors": part.basis_factors.T,
+            "bss_loadings": scale * result.abundances,
+            "bss_factors": part.factors.T,
+            "explained_variance": result.singular_values**2,
+            "number_significant_components": count,
+            "algorithm": "hyperfuse_hs coupled PCA",
+            "bss_algorithm": f"hyperfuse_hs {result.options['unmixing']}",
+            "poissonian": part.noise == "poisson",
+            "navigation_excluded": result.excluded,
+            "signal_excluded": part.excluded,
+            "provenance": {
+                "modality": name,
+                "role": part.role,
+                "fused with": [n for n in result.modalities if n != name],
+                **copy.deepcopy(result.options),
+            },
+        }
+
+    def _modality(self, name: str) -> Any:
+        if name not in self._natives:
+            raise ValueError(
+                f"The data of {name} are not there: files of fusions refer to them only. Load the "
+                f'signal and use h.attach("{name}", signal).'
+            )
+        part = self._fusion().modalities[name]
+        return inputs.as_modality(name, self._natives[name], self._fusion().excluded, part.excluded)
+
+
+class LazyHypermodalSignal(LazySignal, HypermodalSignal):
+    """Hypermodal signal whose abundances are a dask array, e.g. loaded lazily."""

@@ -1,0 +1,87 @@
+"""Results in words, and choices as plain values that files can hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hyperfuse_hs.result import Choices, FusionResult
+
+FEW_ON_FACET = 10.0
+"""Positions without a component below which it counts as not identified."""
+
+
+def summary(result: FusionResult) -> str:
+    """Describe a fusion, a line a modality.
+
+    Parameters
+    ----------
+    result
+        The fusion.
+
+    Returns
+    -------
+    str
+        Role, noise, rank, share of variance, passes and time of each modality.
+    """
+    options = result.options
+    lines = [
+        f"{result.n_components} components by {options['unmixing']}, abundances: "
+        f"{options['abundances']}, intensity: {options['scale']}",
+        f"{'':16}{'role':9}{'noise':10}{'gain':>9}{'rank':>6}{'variance':>10}{'passes':>8}{'time':>9}",
+    ]
+    for part in result.modalities.values():
+        lines.append(
+            f"{part.name[:15]:16}{part.role:9}{part.noise:10}{part.gain:9.3g}{part.rank:6d}"
+            f"{part.variance_share:10.1%}{part.passes:8d}{part.seconds:7.2f} s  ({part.reason})"
+        )
+    if result.facet_support is not None:
+        weak = np.flatnonzero(result.facet_support < FEW_ON_FACET)
+        if weak.size:
+            listed = ", ".join(map(str, weak))
+            lines.append(
+                f"Not identified: component(s) {listed} absent from (almost) no probe position. "
+                "What they share with others cannot be told apart; see purify."
+            )
+    return "\n".join(lines)
+
+
+def choices_to_plain(choices: Choices | None) -> dict[str, Any]:
+    """Turn choices into text and numbers.
+
+    Parameters
+    ----------
+    choices
+        How a fusion was unmixed.
+
+    Returns
+    -------
+    dict
+        An own object of the user's for unmixing becomes ``"custom"``.
+    """
+    assert choices is not None
+    named = isinstance(choices.unmixing, str)
+    return {
+        "n_components": -1 if choices.n_components is None else choices.n_components,
+        "roles": [f"{role}:{name}" for name, role in choices.roles.items()],
+        "weights": [f"{weight!r}:{name}" for name, weight in choices.weights.items()],
+        "unmixing": choices.unmixing if named else "custom",
+        "abundances": choices.abundances,
+        "seed": choices.seed,
+    }
+
+
+def choices_from_plain(plain: dict[str, Any]) -> Choices:
+    """Read what `choices_to_plain` returned and a file kept."""
+    count = int(plain["n_components"])
+    roles = [str(item).split(":", 1) for item in plain["roles"]]
+    weights = [str(item).split(":", 1) for item in plain["weights"]]
+    return Choices(
+        None if count < 0 else count,
+        {name: role for role, name in roles},
+        {name: float(weight) for weight, name in weights},
+        str(plain["unmixing"]),
+        str(plain["abundances"]),
+        int(plain["seed"]),
+    )

@@ -1,0 +1,129 @@
+"""What a hypermodal signal carries besides its abundances: how it is made, copied and saved."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from hyperspy.signal import BaseSignal
+
+from hyperfuse_hs.result import Choices, FusionResult, Scores, as_plain, from_plain
+from hyperfuse_hs.signals import templates
+from hyperfuse_hs.signals.report import choices_from_plain, choices_to_plain
+
+KEY = "Hypermodal"
+"""Where files keep the fusion, in the metadata."""
+
+
+class StoredFusion(BaseSignal):
+    """Signal that carries a fusion through copies and files."""
+
+    _scores: Scores | None = None
+    _result: FusionResult | None = None
+    _choices: Choices | None = None
+    _templates: dict[str, dict[str, Any]]
+    _natives: dict[str, BaseSignal]
+
+    @classmethod
+    def from_fusion(
+        cls,
+        scores: Scores,
+        result: FusionResult,
+        natives: dict[str, BaseSignal],
+        choices: Choices,
+    ) -> Self:
+        """Wrap the outcome of a fusion.
+
+        Parameters
+        ----------
+        scores, result
+            From the model.
+        natives
+            The fused signals by name.
+        choices
+            How it was unmixed.
+
+        Returns
+        -------
+        StoredFusion
+            With abundances of shape ``(nav..., p)``.
+        """
+        kept = {name: templates.template_of(signal, name) for name, signal in natives.items()}
+        return cls._wrap(scores, result, kept, natives, choices)
+
+    @classmethod
+    def _wrap(
+        cls,
+        scores: Scores,
+        result: FusionResult,
+        kept: dict[str, dict[str, Any]],
+        natives: dict[str, BaseSignal],
+        choices: Choices,
+    ) -> Self:
+        scan = next(axes for t in kept.values() if (axes := templates.axes_of(t, navigate=True)))
+        axis = {**templates.component_axis(result.n_components), "navigate": False}
+        data = result.abundances.reshape(*result.navigation_shape, -1)
+        title = "Abundances of " + ", ".join(kept)
+        h = cls(data, axes=[*scan, axis], metadata={"General": {"title": title}})
+        h._scores, h._result, h._choices = scores, result, choices
+        h._templates, h._natives = dict(kept), dict(natives)
+        return h
+
+    def _to_dictionary(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        dictionary = super()._to_dictionary(*args, **kwargs)
+        if self._result is not None:
+            dictionary["metadata"][KEY] = {
+                "version": 1,
+                "scores": as_plain(self._scores),
+                "result": as_plain(self._result),
+                "choices": choices_to_plain(self._choices),
+                "templates": {f"m{i}": t for i, t in enumerate(self._templates.values())},
+            }
+        return dictionary
+
+    def _load_dictionary(self, file_data_dict: dict[str, Any]) -> None:
+        metadata = dict(file_data_dict.get("metadata") or {})
+        stored = metadata.pop(KEY, None)
+        super()._load_dictionary({**file_data_dict, "metadata": metadata})
+        self._natives = {}
+        self._templates = {}
+        if stored is not None:
+            self._scores = from_plain(Scores, stored["scores"])
+            self._result = from_plain(FusionResult, stored["result"])
+            self._choices = choices_from_plain(stored["choices"])
+            listed = [stored["templates"][f"m{i}"] for i in range(len(stored["templates"]))]
+            self._templates = {str(t["name"]): t for t in listed}
+
+    def _deepcopy_with_new_data(self, *args: Any, **kwargs: Any) -> Self:
+        fresh = super()._deepcopy_with_new_data(*args, **kwargs)
+        if isinstance(fresh, StoredFusion):
+            fresh._natives = dict(self._natives)
+        return fresh
+
+    def _fusion(self) -> FusionResult:
+        if self._result is None:
+            raise ValueError(
+                "Expected the result of a fusion. This hypermodal signal holds abundances only. "
+                "Make one with signal.fuse(...)."
+            )
+        return self._result
+
+    def _whole(self) -> FusionResult:
+        result = self._fusion()
+        expected = (*result.navigation_shape, result.n_components)
+        if self.data.shape != expected:
+            raise ValueError(
+                f"Expected the whole result of the fusion, of shape {expected}. Got a part or "
+                f"rebinned copy of shape {self.data.shape}. Use the result it was made from."
+            )
+        return result
+
+    def _name(self, m: Any) -> str:
+        """Name of a modality given by its name or its native signal."""
+        result = self._fusion()
+        if isinstance(m, BaseSignal):
+            m = next((name for name, native in self._natives.items() if native is m), m)
+        if not isinstance(m, str) or m not in result.modalities:
+            raise ValueError(
+                f"Expected one of the modalities {self.modalities}, by name or signal. Got {m!r}."
+            )
+        return m

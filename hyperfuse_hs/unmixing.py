@@ -1,0 +1,270 @@
+"""From denoised lead scores to endmembers and abundances, by any of the methods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperfuse_hs.algorithms import faces, nmf, rotation, simplex
+from hyperfuse_hs.algorithms.abundance import (
+    nonnegative_abundances,
+    simplex_abundances,
+    unconstrained_abundances,
+)
+
+UNMIXING = ("face_mixture", "minimum_volume", "vertex", "nmf", "orthomax", "none")
+ABUNDANCES = ("simplex", "nonnegative", "none")
+SIGNED = ("orthomax", "none")
+"""Methods whose components may be negative and do not span a simplex."""
+
+
+@dataclass(frozen=True, eq=False)
+class LeadScores:
+    """Denoised scores of the lead modalities, and the affine plane that they lie in.
+
+    Parameters
+    ----------
+    whitened
+        ``(N, K)`` with unit noise times `noise`.
+    centre
+        ``(K,)`` mean.
+    axes
+        ``(K, p - 1)`` orthonormal directions of the plane.
+    noise
+        ``(N,)`` variance of the noise of each position.
+    """
+
+    whitened: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    noise: NDArray[np.float64]
+
+    @property
+    def coordinates(self) -> NDArray[np.float64]:
+        """Positions in the plane, ``(N, p - 1)``."""
+        return (self.whitened - self.centre) @ self.axes
+
+    def lift(self, endmembers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Endmembers ``(p, p - 1)`` of the plane as rows of scores, ``(p, K)``."""
+        return self.centre + endmembers @ self.axes.T
+
+
+@dataclass(frozen=True, eq=False)
+class Unmixed:
+    """Abundances, and what the method knows besides.
+
+    Parameters
+    ----------
+    abundances
+        ``(N, p)``.
+    face_sets, face_posterior, facet_support
+        As in `FusionResult`, for the N positions.
+    log_likelihood
+        Mean per position; NaN where the method has none.
+    """
+
+    abundances: NDArray[np.float64]
+    face_sets: tuple[tuple[int, ...], ...] | None = None
+    face_posterior: NDArray[np.float64] | None = None
+    facet_support: NDArray[np.float64] | None = None
+    log_likelihood: float = float("nan")
+
+
+def lead_plane(
+    lead_scores: NDArray[np.float64], scale: NDArray[np.float64], n_components: int
+) -> LeadScores:
+    """Undo the row scale and find the plane of the simplex.
+
+    Parameters
+    ----------
+    lead_scores
+        ``(N, K)`` unit noise, rows times the root of the scale.
+    scale
+        ``(N,)`` local intensity.
+    n_components
+        Number of components, p.
+
+    Returns
+    -------
+    LeadScores
+        Centred on the mean weighted by intensity, along the p - 1 directions of most variance.
+    """
+    root = np.sqrt(scale)[:, None]
+    centre = np.sum(lead_scores * root, axis=0) / scale.sum()
+    centred = lead_scores - root * centre
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    axes = axes[:, ::-1][:, : n_components - 1]
+    return LeadScores(lead_scores / root, centre, np.ascontiguousarray(axes), 1 / scale)
+
+
+def unmix_simplex(
+    lead: LeadScores, n_components: int, method: Any, abundances: str, seed: int
+) -> Unmixed:
+    """Find the vertices of the simplex and the abundances of every position.
+
+    Parameters
+    ----------
+    lead
+        Scores in their plane.
+    n_components
+        Number of components, p.
+    method
+        ``"face_mixture"``, ``"minimum_volume"``, ``"vertex"``, or an object with
+        ``fit(scores, n_components, noise)``.
+    abundances
+        One of ``ABUNDANCES``.
+    seed
+        Of the random starts.
+
+    Returns
+    -------
+    Unmixed
+        Abundances ``(N, p)``.
+    """
+    points, noise = lead.coordinates, lead.noise
+    extra: dict[str, Any] = {}
+    if n_components == 1:
+        endmembers = np.zeros((1, 0))
+    elif method == "face_mixture":
+        found = faces.face_mixture(points, n_components, noise, random_state=seed)
+        endmembers = found.endmembers
+        posterior = faces.face_posterior(points, endmembers, noise, found.faces, found.weights)
+        extra = {
+            "face_sets": found.faces,
+            "face_posterior": posterior,
+            "facet_support": found.facet_support,
+            "log_likelihood": found.log_likelihood,
+        }
+    elif method == "minimum_volume":
+        fit = simplex.minimum_volume(points, n_components, noise, random_state=seed)
+        endmembers, extra = fit.endmembers, {"log_likelihood": fit.log_likelihood}
+    elif method == "vertex":
+        endmembers = simplex.vertex_component_analysis(points, n_components, random_state=seed)
+    else:
+        endmembers = endmembers_of(method.fit(points, n_components, noise), n_components)
+    return Unmixed(_abundances(lead, endmembers, abundances), **extra)
+
+
+def endmembers_of(fitted: Any, n_components: int) -> NDArray[np.float64]:
+    """Read the vertices from what the ``fit`` of a user's own object returned.
+
+    Parameters
+    ----------
+    fitted
+        Array ``(p, p - 1)``, or an object with such an attribute ``endmembers_``.
+    n_components
+        Number of components, p.
+
+    Returns
+    -------
+    ndarray
+        ``(p, p - 1)``.
+
+    Raises
+    ------
+    TypeError
+        There is no such array.
+    ValueError
+        It has another shape or values that are not finite.
+    """
+    found = getattr(fitted, "endmembers_", fitted)
+    try:
+        endmembers = np.asarray(found, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            "The fit(scores, n_components, noise) of unmixing= is expected to return the "
+            f"endmembers, or an object with them as endmembers_. Got {type(fitted).__name__}."
+        ) from None
+    expected = (n_components, n_components - 1)
+    if endmembers.shape != expected or not np.isfinite(endmembers).all():
+        raise ValueError(
+            f"The endmembers from unmixing= are expected to be finite and of shape {expected}: "
+            "one row a component, in the coordinates of the scores given to fit. "
+            f"Got shape {endmembers.shape}."
+        )
+    return endmembers
+
+
+def _abundances(
+    lead: LeadScores, endmembers: NDArray[np.float64], kind: str
+) -> NDArray[np.float64]:
+    if kind == "simplex":
+        if len(endmembers) == 1:
+            return np.ones((len(lead.whitened), 1))
+        return simplex_abundances(lead.coordinates, endmembers)
+    lifted = lead.lift(endmembers)
+    solve = nonnegative_abundances if kind == "nonnegative" else unconstrained_abundances
+    return solve(lead.whitened, lifted)
+
+
+def unmix_nonnegative(
+    lead: LeadScores,
+    scores: NDArray[np.float64],
+    basis: NDArray[np.float64],
+    n_components: int,
+    abundances: str,
+    seed: int,
+) -> Unmixed:
+    """Factorise the denoised, whitened lead data into non-negative matrices.
+
+    Parameters
+    ----------
+    lead
+        Scores in their plane, for the abundances.
+    scores, basis
+        ``(N, R)`` and ``(R, C)``, their product approximates the whitened lead data.
+    n_components
+        Number of components, p.
+    abundances
+        One of ``ABUNDANCES``.
+    seed
+        Of the random starts.
+
+    Returns
+    -------
+    Unmixed
+        Components scaled so that the abundances sum to one as nearly as they can.
+    """
+    found = nmf.nonnegative_factorization(scores, basis, n_components, random_state=seed)
+    root = np.sqrt(1 / lead.noise)
+    loadings = found.abundances
+    sums = nonnegative_abundances(root[None], loadings.T)[0]
+    sums = np.where(sums > 0, sums, 1 / np.maximum(loadings.mean(axis=0), 1e-300))
+    scaled = loadings * sums / root[:, None]
+    if abundances == "nonnegative":
+        return Unmixed(scaled)
+    weighted = scaled * root[:, None]
+    rows = np.linalg.lstsq(weighted, lead.whitened * root[:, None], rcond=None)[0]
+    if abundances == "simplex":
+        return Unmixed(simplex_abundances(lead.whitened, rows))
+    return Unmixed(unconstrained_abundances(lead.whitened, rows))
+
+
+def unmix_signed(
+    lead_scores: NDArray[np.float64], basis: NDArray[np.float64], n_components: int, method: str
+) -> Unmixed:
+    """Take the leading principal components, as they are or rotated.
+
+    Parameters
+    ----------
+    lead_scores
+        ``(N, K)`` by descending singular value.
+    basis
+        ``(K, C)`` what each score stands for in the whitened lead channels.
+    n_components
+        Number of components, p.
+    method
+        ``"orthomax"`` (varimax of the factors) or ``"none"``.
+
+    Returns
+    -------
+    Unmixed
+        Signed scores in place of abundances.
+    """
+    kept = lead_scores[:, :n_components]
+    if method == "orthomax":
+        kept = kept @ rotation.orthomax(basis[:n_components].T)
+    return Unmixed(kept)
