@@ -12,6 +12,8 @@ from hyperfuse_hs.data.crystal import Crystal, powder_lines, reflections, scatte
 
 # Spots weaker than this part of the strongest one of a particle are left out.
 _WEAKEST_SPOT = 3e-3
+# Directions of the tilted beam over half a turn; the other half is the same by symmetry.
+_PRECESSION_STEPS = 8
 
 
 def electron_wavelength(beam_energy: float) -> float:
@@ -53,6 +55,9 @@ class Detector:
         Scattering vector at the edge of the smaller side, 1/Å.
     disk_radius
         Radius of the diffraction disks: semi-convergence angle over wavelength, 1/Å.
+    precession
+        Angle by which the beam is tilted while it is rocked around its axis (and the pattern
+        rocked back), in degrees.
     beam_energy
         In keV.
     """
@@ -60,6 +65,7 @@ class Detector:
     shape: tuple[int, int]
     k_max: float = 0.95
     disk_radius: float = 0.05
+    precession: float = 1.0
     beam_energy: float = 200.0
 
     @property
@@ -129,8 +135,12 @@ def bragg_spots(
     diameters: NDArray[np.float64],
     detector: Detector,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
-    """
-    Bragg spots of spherical particles in the kinematic column approximation.
+    r"""
+    Bragg spots of spherical particles in the kinematic column approximation, with precession.
+
+    A beam tilted by a small angle :math:`\varphi` in the azimuth :math:`\psi` changes the
+    excitation error of a reflection by :math:`g_\perp \tan\varphi\cos\psi`; the intensity is the
+    mean over :math:`\psi` (R. Vincent and P. A. Midgley, Ultramicroscopy 53 (1994) 271-282).
 
     Parameters
     ----------
@@ -155,7 +165,13 @@ def bragg_spots(
     _, g, factors = reflections(crystal, detector.corner)
     rotated = g @ np.swapaxes(rotations, 1, 2)
     curvature = electron_wavelength(detector.beam_energy) * np.sum(g**2, axis=1) / 2
-    rocking = sphere_rocking_curve(rotated[..., 2] + curvature, diameters[:, np.newaxis])
+    error = rotated[..., 2] + curvature
+    tilted = np.hypot(rotated[..., 0], rotated[..., 1]) * np.tan(np.radians(detector.precession))
+    azimuth = np.pi * (np.arange(_PRECESSION_STEPS) + 0.5) / _PRECESSION_STEPS
+    rocking = np.zeros_like(error)
+    for cosine in np.cos(azimuth):
+        rocking += sphere_rocking_curve(error + tilted * cosine, diameters[:, np.newaxis])
+    rocking /= _PRECESSION_STEPS
     intensity = detector.probability * np.abs(factors) ** 2 / crystal.volume**2 * rocking
     strong = intensity > _WEAKEST_SPOT * intensity.max(axis=1, keepdims=True)
     return rotated[strong][:, 1::-1], intensity[strong], np.nonzero(strong)[0]

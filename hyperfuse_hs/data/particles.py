@@ -28,10 +28,10 @@ CRYSTALS = (ANATASE, RUTILE)
 #: Distance of probe positions in nm.
 STEP = 1.0
 
-_MEAN_RADIUS = 4.2  # nm
+_MEAN_RADIUS = 3.3  # nm
 _RADIUS_SPREAD = 0.2
 _RUTILE_SHARE = 0.2
-_FILM = {"hole_spacing": 24.0, "strand_width": 11.0, "thickness": 8.0}  # nm
+_FILM = {"hole_spacing": 22.0, "strand_width": 10.0, "thickness": 6.5}  # nm
 # Inelastic mean free paths in Å at 200 kV (K. Iakoubovskii et al., Microsc. Res. Tech. 71 (2008)
 # 626-631). Electrons scattered inelastically stay within the direct disk, where a beam stop lets a
 # tenth of them through: counts are for the rest of the pattern.
@@ -44,6 +44,7 @@ _LEAST_MISSING = 0.02
 _LEAST_PURE = 0.01
 _PURE = 0.9
 _MOST_LAYOUTS = 200
+_PARTICLES_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -189,20 +190,24 @@ def plan_diffraction(
 
 def _draw_spots(layout: Layout, detector: Detector) -> sparse.csr_array:
     """Bragg disks of each particle, a fraction of the beam per Å of path, ``(n, pixels)``."""
-    position, intensity, particle = [], [], []
+    particles = np.arange(len(layout.phase))
+    # A few particles at a time: all pixels of all disks at once would need far more memory.
+    groups = np.array_split(particles, max(1, len(particles) // _PARTICLES_AT_ONCE))
+    return sparse.vstack([_draw_group(layout, group, detector) for group in groups], format="csr")
+
+
+def _draw_group(layout: Layout, group: NDArray[np.intp], detector: Detector) -> sparse.csr_array:
+    """Bragg disks of some particles, ``(len(group), pixels)``."""
+    drawn = sparse.csr_array((len(group), detector.shape[0] * detector.shape[1]))
     for number, crystal in enumerate(CRYSTALS):
-        members = np.flatnonzero(layout.phase == number)
-        spots = bragg_spots(crystal, layout.rotation[members], layout.diameter[members], detector)
-        position.append(spots[0])
-        intensity.append(spots[1])
-        particle.append(members[spots[2]])
-    return draw_disks(
-        np.concatenate(position),
-        np.concatenate(intensity),
-        np.concatenate(particle),
-        len(layout.phase),
-        detector,
-    )
+        members = np.flatnonzero(layout.phase[group] == number)
+        if len(members):
+            chosen = group[members]
+            position, intensity, spot_of = bragg_spots(
+                crystal, layout.rotation[chosen], layout.diameter[chosen], detector
+            )
+            drawn = drawn + draw_disks(position, intensity, members[spot_of], len(group), detector)
+    return drawn
 
 
 def _smooth_patterns(detector: Detector) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ COMPONENTS = ("anatase", "rutile", "carbon")
 MODALITIES = ("EELS", "EDS", "Diffraction")
 
 _MATERIALS = (ANATASE_MATERIAL, RUTILE_MATERIAL, CARBON_MATERIAL)
-_PARTICLES_PER_POSITION = 0.02
+_PARTICLES_PER_POSITION = 0.03
 
 
 def tio2_polymorphs(
@@ -66,7 +66,8 @@ def tio2_polymorphs(
     over the holes of the film, so that each component is missing somewhere. EELS tells the
     polymorphs apart by the crystal-field splitting of Ti L2,3 and O K; EDX is blind to the
     polymorph; diffraction sees a different pattern for each particle: kinematic Bragg disks from
-    the crystal structures, over thermal diffuse scattering, and rings where there is carbon.
+    the crystal structures (the beam precesses by 1°, as is usual to come near to this), over
+    thermal diffuse scattering, and rings where there is carbon.
 
     The unscattered beam is left out, so that all counts are proportional to matter: what is in
     the direct disk has been scattered inelastically, and has passed a beam stop.
