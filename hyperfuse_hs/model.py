@@ -168,8 +168,8 @@ def _scores(
 def _common_basis(parts: list[ModalityScores], scale: NDArray[np.float64]) -> NDArray[np.float64]:
     columns = np.hstack([np.sqrt(scale)[:, None], *(part.scores for part in parts)])
     columns = columns / np.maximum(np.linalg.norm(columns, axis=0), np.finfo(float).tiny)
-    left, values, _ = np.linalg.svd(columns, full_matrices=False)
-    return left[:, values > 1e-6 * values[0]]
+    left, values, _ = coupling.tall_svd(columns)
+    return left[:, values > 1e-5 * values[0]]
 
 
 def unmix(scores: Scores, choices: Choices) -> FusionResult:

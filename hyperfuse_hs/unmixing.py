@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.algorithms import faces, nmf, rotation, simplex
+from hyperfuse_hs.algorithms import faces, simplex
 from hyperfuse_hs.algorithms.abundance import (
     nonnegative_abundances,
     simplex_abundances,

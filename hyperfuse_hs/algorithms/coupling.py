@@ -63,9 +63,10 @@ def couple(
     """
     stacked = np.hstack(list(scores))
     n, width = stacked.shape
-    left, values, right = np.linalg.svd(stacked, full_matrices=False)
+    left, values, right = tall_svd(stacked)
     edge = noise_edge(n, width)
-    rank = int(np.clip(np.count_nonzero(values > edge), min(minimum_rank, width), width))
+    most = int(np.count_nonzero(values))
+    rank = int(np.clip(np.count_nonzero(values > edge), min(minimum_rank, most), most))
     is_lead = np.repeat(list(leads), [s.shape[1] for s in scores])
     kept = right[:rank, is_lead]
     lead = (left[:, :rank] * values[:rank]) @ kept
@@ -74,6 +75,30 @@ def couple(
     covariance = covariance + leverage * (np.eye(len(covariance)) - covariance)
     whitened, lead_values = _whiten(lead, covariance)
     return Coupling(left[:, :rank], values, edge, whitened, lead_values)
+
+
+def tall_svd(
+    matrix: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Singular value decomposition of a matrix with few columns, by its Gram matrix.
+
+    Parameters
+    ----------
+    matrix
+        ``(N, K)``, K of a few hundred at most.
+
+    Returns
+    -------
+    left, values, right
+        ``(N, K)``, ``(K,)`` descending, ``(K, K)``. Values below 1e-7 of the largest, and their
+        left vectors, are zero.
+    """
+    squares, axes = np.linalg.eigh(matrix.T @ matrix)
+    values = np.sqrt(np.maximum(squares[::-1], 0.0))
+    values = np.where(values > 1e-7 * values[0], values, 0.0)
+    axes = axes[:, ::-1]
+    left = (matrix @ axes) / np.where(values > 0, values, np.inf)
+    return left, values, np.ascontiguousarray(axes.T)
 
 
 def _whiten(

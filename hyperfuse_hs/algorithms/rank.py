@@ -128,6 +128,6 @@ def score_noise(
     """
     strength = signal_strength(singular_values, n_positions, n_channels)
     tiny = np.finfo(float).tiny
-    known = 1.0 + n_channels / np.maximum(strength, tiny)
+    known = 1.0 + n_channels / np.where(strength > 0, strength, 1.0)
     alone = singular_values / np.sqrt(n_positions)
     return np.where(strength > 0, np.minimum(known, np.maximum(alone, tiny)), alone)

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import numpy as np
-from hyperspy._lazy_signals import LazySignal
+from hyperspy.signals import LazySignal
 from hyperspy.signal import BaseSignal
 
 from hyperfuse_hs import express, inputs, model
