@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 Product = Callable[[NDArray[np.float32]], NDArray[np.floating]]
 Floor = Callable[[NDArray[np.float64]], int]
 
+CHECK_GROWTH = 1.4
+"""Growth of the search space between two checks of convergence."""
+
 
 @dataclass(frozen=True, eq=False)
 class LowRank:
@@ -75,7 +78,7 @@ def leading_eigenvectors(
     floor: Floor,
     rng: np.random.Generator,
     *,
-    block: int = 24,
+    block: int = 32,
     extra: int = 8,
     tol: float = 1e-4,
     max_size: int = 768,
@@ -113,25 +116,47 @@ def leading_eigenvectors(
     limit = min(size, max_size)
     space = orthonormal(random_probe(size, min(block, limit), rng))
     image = np.asarray(product(space), dtype=np.float32)
+    next_check = 0.0
     while True:
-        small = (space.T @ image).astype(np.float64)
-        values, vectors = np.linalg.eigh((small + small.T) / 2)
-        values, vectors = values[::-1], np.ascontiguousarray(vectors[:, ::-1], dtype=np.float32)
-        wanted = floor(values)
-        checked = min(wanted + 1, values.size)
-        off = image @ vectors[:, :checked] - space @ (vectors[:, :checked] * values[:checked])
-        errors = np.linalg.norm(off, axis=0) / np.maximum(values[:checked], values[0] * 1e-7)
-        done = wanted < values.size - extra and bool((errors[:wanted] < tol).all())
-        if done or space.shape[1] >= limit:
-            return space @ vectors[:, : min(wanted + extra, values.size)]
-        fresh = image[:, -block:] if space.shape[1] >= block else image
-        for _ in range(2):
-            fresh = fresh - space @ (space.T @ fresh)
-        fresh = orthonormal(fresh)[:, : limit - space.shape[1]]
-        if not fresh.shape[1]:
-            return space @ vectors[:, : min(wanted + extra, values.size)]
+        fresh = _next_block(space, image, block)[:, : limit - space.shape[1]]
+        ended = fresh.shape[1] == 0
+        if ended or space.shape[1] >= next_check:
+            vectors, converged = _ritz(space, image, floor, extra, tol)
+            if converged or ended:
+                return vectors
+            # Each check costs as much as many products: fewer of them as the space grows.
+            next_check = CHECK_GROWTH * space.shape[1]
         space = np.hstack([space, fresh])
         image = np.hstack([image, np.asarray(product(fresh), dtype=np.float32)])
+
+
+def _next_block(
+    space: NDArray[np.float32], image: NDArray[np.float32], block: int
+) -> NDArray[np.float32]:
+    """Part of the latest products that is orthogonal to the space so far."""
+    fresh = image[:, -block:]
+    for _ in range(2):
+        fresh = fresh - space @ (space.T @ fresh)
+    return orthonormal(fresh)
+
+
+def _ritz(
+    space: NDArray[np.float32],
+    image: NDArray[np.float32],
+    floor: Floor,
+    extra: int,
+    tol: float,
+) -> tuple[NDArray[np.float32], bool]:
+    """Best eigenvectors within the space, and whether the wanted ones have converged."""
+    small = (space.T @ image).astype(np.float64)
+    values, rotation = np.linalg.eigh((small + small.T) / 2)
+    values, rotation = values[::-1], np.ascontiguousarray(rotation[:, ::-1], dtype=np.float32)
+    wanted = floor(values)
+    vectors = space @ rotation[:, : wanted + extra]
+    off = image @ rotation[:, :wanted] - vectors[:, :wanted] * values[:wanted]
+    errors = np.linalg.norm(off, axis=0) / np.maximum(values[:wanted], values[0] * 1e-7)
+    enough = wanted + extra < values.size
+    return vectors, enough and bool((errors < tol).all())
 
 
 def rotate_to_singular(
