@@ -127,6 +127,7 @@ def compress(
     model: NoiseModel,
     row_scale: NDArray[np.float64] | None,
     rng: np.random.Generator,
+    filling: float = 1.0,
 ) -> LowRank:
     """Find the leading singular triplets of the whitened data.
 
@@ -139,9 +140,11 @@ def compress(
     model
         Noise of each channel.
     row_scale
-        ``(N,)`` local intensity, or None where it is the same everywhere.
+        ``(N,)`` variance to divide the rows by, or None for ones.
     rng
         Source of the start vectors.
+    filling
+        Mean over the rows of the variance of their noise after that.
 
     Returns
     -------
@@ -150,26 +153,30 @@ def compress(
     """
     weight = 1 / np.sqrt(model.divisor)
     if fits_whole(modality):
-        scores, basis, energy = _compress_whole(modality, model, weight, row_scale, rng)
+        scores, basis, energy = _compress_whole(modality, model, weight, row_scale, rng, filling)
     else:
         if row_scale is not None:
             facts = _survey(modality, _probe(modality, rng), 1 / row_scale)
         energy = float(np.sum(facts.channel_square * weight**2))
-        basis = _basis_from_sketch(modality, facts, model, weight, energy, rng)
+        basis = _basis_from_sketch(modality, facts, model, weight, energy, rng, filling)
         scores = project(modality, basis * weight[:, None].astype(np.float32), row_scale)
     scores, basis, values = lowrank.rotate_to_singular(scores, basis)
-    count, gain = _rank(values, energy, modality.n_positions, model)
+    count, gain = _rank(values, energy, modality.n_positions, model, filling)
     root = np.sqrt(gain) if gain > 0 else 1.0
     return LowRank(scores / root, basis, values / root, count, gain, model.channels)
 
 
 def _rank(
-    values: NDArray[np.float64], energy: float, n_positions: int, model: NoiseModel
+    values: NDArray[np.float64],
+    energy: float,
+    n_positions: int,
+    model: NoiseModel,
+    filling: float,
 ) -> tuple[int, float]:
     gain = model.gain
     if model.kind == "none":
         gain = (NOISE_FREE * values[0] / rank.noise_edge(n_positions, model.channels)) ** 2
-    count, gain = rank.significant_rank(values, energy, n_positions, model.channels, gain)
+    count, gain = rank.significant_rank(values, energy, n_positions, model.channels, gain, filling)
     floor = energy * np.finfo(np.float32).eps ** 2 / max(n_positions, 1)
     return min(count, MAX_RANK), max(gain, floor)
 
@@ -180,6 +187,7 @@ def _compress_whole(
     weight: NDArray[np.float64],
     row_scale: NDArray[np.float64] | None,
     rng: np.random.Generator,
+    filling: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float32], float]:
     whole = np.empty((modality.n_positions, modality.n_channels), dtype=np.float32)
     for rows, block in modality.blocks():
@@ -188,7 +196,7 @@ def _compress_whole(
     if row_scale is not None:
         whole /= np.sqrt(row_scale)[:, None].astype(np.float32)
     energy = float(np.einsum("ij,ij->", whole, whole, dtype=np.float64))
-    wanted = _wanted(modality, model, energy)
+    wanted = _wanted(modality, model, energy, filling)
     narrow = whole if whole.shape[0] > whole.shape[1] else whole.T
     vectors = lowrank.leading_eigenvectors(
         lambda v: narrow.T @ (narrow @ v), narrow.shape[1], wanted, rng
@@ -198,10 +206,10 @@ def _compress_whole(
     return (whole @ vectors).astype(np.float64), vectors, energy
 
 
-def _wanted(modality: Modality, model: NoiseModel, energy: float) -> lowrank.Floor:
+def _wanted(modality: Modality, model: NoiseModel, energy: float, filling: float) -> lowrank.Floor:
     def wanted(eigenvalues: NDArray[np.float64]) -> int:
         values = np.sqrt(np.maximum(eigenvalues, 0.0))
-        return _rank(values, energy, modality.n_positions, model)[0]
+        return _rank(values, energy, modality.n_positions, model, filling)[0]
 
     return wanted
 
@@ -213,12 +221,13 @@ def _basis_from_sketch(
     weight: NDArray[np.float64],
     energy: float,
     rng: np.random.Generator,
+    filling: float,
 ) -> NDArray[np.float32]:
     assert facts.sketch is not None
     if facts.sketch.shape[1] < modality.n_channels:
         return lowrank.orthonormal(facts.sketch * weight[:, None])
     gram = (facts.sketch * weight[:, None] * weight).astype(np.float32)
-    wanted = _wanted(modality, model, energy)
+    wanted = _wanted(modality, model, energy, filling)
     return lowrank.leading_eigenvectors(lambda v: gram @ v, len(gram), wanted, rng)
 
 

@@ -15,6 +15,7 @@ from hyperfuse_hs.algorithms import coupling, rank, regression
 from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.result import Choices, FusionResult, ModalityResult, ModalityScores, Scores
+from hyperfuse_hs.scaling import design_weight, row_divisor
 from hyperfuse_hs.unmixing import SIGNED, Unmixed
 
 
@@ -51,7 +52,8 @@ def project_on(scores: Scores, modality: Modality, facts: Survey | None = None) 
     """
     started = time.perf_counter()
     part = scores.modalities[modality.name]
-    part.projection = compression.back_project(modality, scores.basis, part.scale, facts)
+    rows = None if part.scale is None else row_divisor(part.scale)
+    part.projection = compression.back_project(modality, scores.basis, rows, facts)
     if facts is not None:
         part.nonnegative = facts.minimum >= 0
     part.passes = modality.passes
@@ -67,12 +69,17 @@ def express(
 ) -> FusionResult:
     """Fit the factors of every modality to the abundances, from the cached projections."""
     n_components = unmixed.abundances.shape[1]
-    weighted = unmixed.abundances * np.sqrt(scores.scale)[:, None]
     shares = _variance_shares(scores, roles)
     signed = choices.unmixing in SIGNED if isinstance(choices.unmixing, str) else False
     modalities = {
         name: express_one(
-            scores, part, coupled.basis, weighted, roles[name], shares[name], signed=signed
+            scores,
+            part,
+            coupled.basis,
+            unmixed.abundances,
+            roles[name],
+            shares[name],
+            signed=signed,
         )
         for name, part in scores.modalities.items()
     }
@@ -82,7 +89,7 @@ def express(
         excluded=scores.excluded,
         n_components=n_components,
         abundances=expand(unmixed.abundances.T, scores.excluded).T,
-        basis=expand((coupled.basis / np.sqrt(scores.scale)[:, None]).T, scores.excluded).T,
+        basis=expand((coupled.basis / design_weight(scores.scale)[:, None]).T, scores.excluded).T,
         singular_values=coupled.singular_values,
         edge=coupled.edge,
         lead_values=coupled.lead_values,
@@ -104,7 +111,7 @@ def express_one(
     scores: Scores,
     part: ModalityScores,
     basis: NDArray[np.float64],
-    weighted: NDArray[np.float64],
+    abundances: NDArray[np.float64],
     role: tuple[str, str],
     share: float,
     *,
@@ -118,8 +125,8 @@ def express_one(
         All scores, and those of the modality.
     basis
         ``(N, R)`` coupled scores.
-    weighted
-        ``(N, p)`` abundances times the root of the scale.
+    abundances
+        ``(N, p)``.
     role
         Role of the modality and the reason for it.
     share
@@ -133,10 +140,14 @@ def express_one(
         With factors and coupled principal components in the units of the data.
     """
     joint = (basis.T @ scores.basis) @ part.projection
+    scale = np.ones(len(abundances)) if part.scale is None else part.scale
+    weight = design_weight(scale)[:, None]
     factors = regression.factors_from_projection(
-        basis, joint, weighted, nonnegative=part.nonnegative and not signed
+        basis, joint, abundances * weight, nonnegative=part.nonnegative and not signed
     )
-    scale = np.ones(len(weighted)) if part.scale is None else part.scale
+    # Rows of a modality with an intensity of its own are those of the basis times this ratio.
+    ratio = weight / design_weight(scores.scale)[:, None]
+    principal = np.linalg.solve(basis.T @ (ratio * basis), joint)
     return ModalityResult(
         name=part.name,
         role=role[0],
@@ -146,7 +157,7 @@ def express_one(
         signal_shape=part.signal_shape,
         excluded=part.excluded,
         factors=expand(factors, part.excluded),
-        basis_factors=expand(joint, part.excluded),
+        basis_factors=expand(principal, part.excluded),
         scale=expand(scale, scores.excluded),
         singular_values=part.singular_values,
         edge=part.edge,
@@ -179,13 +190,13 @@ def add_passive(scores: Scores, result: FusionResult, modality: Modality) -> tup
     facts = Survey(modality.n_positions, modality.n_channels)
     wider = replace(scores, modalities={**scores.modalities, modality.name: part})
     project_on(wider, modality, facts)
-    root = np.sqrt(scores.scale)[:, None]
+    weight = design_weight(scores.scale)[:, None]
     kept = ~scores.excluded
     one = express_one(
         wider,
         part,
-        result.basis[kept] * root,
-        result.abundances[kept] * root,
+        result.basis[kept] * weight,
+        result.abundances[kept],
         ("passive", "only receives factors"),
         0.0,
         signed=result.options["unmixing"] in SIGNED,

@@ -61,7 +61,7 @@ class Modality:
     _rows: NDArray[np.intp] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Number the positions that are not excluded."""
+        """Give every position that is not excluded its number."""
         self._rows = np.cumsum(~self.excluded_positions) - 1
 
     @property

@@ -20,7 +20,7 @@ from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.express import express, passive_scores, project_on
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.result import Choices, FusionResult, ModalityScores, Scores
-from hyperfuse_hs.scaling import choose_scale
+from hyperfuse_hs.scaling import choose_scale, design_weight, row_divisor
 from hyperfuse_hs.unmixing import (
     SIGNED,
     Unmixed,
@@ -90,10 +90,12 @@ def compress_all(
     noise = {s.modality.name: _noise(s, facts[s.modality.name]) for s in active}
     first = active[0].modality
 
-    def reduce(source: Source, rows: NDArray[np.float64] | None) -> LowRank:
+    def reduce(source: Source, own: NDArray[np.float64] | None) -> LowRank:
         name = source.modality.name
         rng = np.random.default_rng(seed)
-        return compression.compress(source.modality, facts[name], noise[name], rows, rng)
+        rows = None if own is None else row_divisor(own)
+        filling = 1.0 if own is None or rows is None else float(np.mean(own / rows))
+        return compression.compress(source.modality, facts[name], noise[name], rows, rng, filling)
 
     reference = reduce(active[0], None)
     scales, kind = choose_scale(
@@ -109,10 +111,12 @@ def compress_all(
         if source.passive:
             part = passive_scores(source.modality)
         else:
-            low = reference if source is active[0] and flat else reduce(source, scales[name])
+            own = scales[name]
+            low = reference if source is active[0] and flat else reduce(source, own)
             part = _scores(source.modality, facts[name], noise[name], low)
-            if not flat:
-                part.scores = part.scores * np.sqrt(common / scales[name])[:, None]
+            if own is not None:
+                ratio = design_weight(common) / design_weight(own)
+                part.scores = part.scores * ratio[:, None]
         part.scale = scales[name]
         part.seconds = time.perf_counter() - started
         parts.append(part)
@@ -166,7 +170,7 @@ def _scores(
 
 
 def _common_basis(parts: list[ModalityScores], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    columns = np.hstack([np.sqrt(scale)[:, None], *(part.scores for part in parts)])
+    columns = np.hstack([design_weight(scale)[:, None], *(part.scores for part in parts)])
     columns = columns / np.maximum(np.linalg.norm(columns, axis=0), np.finfo(float).tiny)
     left, values, _ = coupling.tall_svd(columns)
     return left[:, values > 1e-5 * values[0]]
@@ -213,8 +217,7 @@ def _couple(
         coupled = _coupling(scores, choices, roles, guess)
         if wanted is not None:
             return roles, coupled, wanted
-        n = len(scores.basis)
-        found = max(1, coupling.significant_lead_rank(coupled.lead_values, n))
+        found = max(1, coupling.significant_lead_rank(coupled))
         if found == guess:
             break
         guess = found
@@ -285,5 +288,5 @@ def _unmix_in_channels(
             lead, coupled.basis, whitened, n_components, choices.abundances, choices.seed
         )
     left, values, right = np.linalg.svd(whitened, full_matrices=False)
-    principal = (coupled.basis @ (left * values)) / np.sqrt(scores.scale)[:, None]
+    principal = (coupled.basis @ (left * values)) / design_weight(scores.scale)[:, None]
     return unmix_signed(principal, right, n_components, choices.unmixing)

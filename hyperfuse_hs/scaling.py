@@ -22,6 +22,10 @@ MISFIT = 2.0
 LEAST_VARIATION = 0.02
 """Relative variation of the intensity that is not worth following."""
 
+LEAST_DIVISOR = 0.25
+"""Rows are divided by the root of at least this intensity: where hardly anything was counted, a
+single count would otherwise outweigh all noise that the singular values are compared with."""
+
 Scales = dict[str, NDArray[np.float64] | None]
 
 
@@ -59,6 +63,39 @@ def choose_scale(
         return dict.fromkeys(names), "the same everywhere"
     total = normalised(denoised_total(reference, noise))
     return dict.fromkeys(names, total), "proportional to the total of the calling signal"
+
+
+def row_divisor(scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Variance to divide each row by, so that its noise has unit variance or less.
+
+    Parameters
+    ----------
+    scale
+        ``(N,)`` local intensity.
+
+    Returns
+    -------
+    ndarray
+        ``(N,)``.
+    """
+    return np.maximum(scale, LEAST_DIVISOR)
+
+
+def design_weight(scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weight of each row of abundances after division of the data by the root of `row_divisor`.
+
+    Parameters
+    ----------
+    scale
+        ``(N,)`` local intensity.
+
+    Returns
+    -------
+    ndarray
+        ``(N,)``, the root of the intensity but for positions near vacuum, where it is less.
+    """
+    weight: NDArray[np.float64] = scale / np.sqrt(row_divisor(scale))
+    return weight
 
 
 def normalised(intensity: NDArray[np.float64]) -> NDArray[np.float64]:

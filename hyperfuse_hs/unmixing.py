@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.algorithms import faces, simplex
+from hyperfuse_hs.algorithms import faces, nmf, rotation, simplex
 from hyperfuse_hs.algorithms.abundance import (
     nonnegative_abundances,
     simplex_abundances,
     unconstrained_abundances,
 )
+from hyperfuse_hs.scaling import design_weight
 
 UNMIXING = ("face_mixture", "minimum_volume", "vertex", "nmf", "orthomax", "none")
 ABUNDANCES = ("simplex", "nonnegative", "none")
@@ -35,12 +36,15 @@ class LeadScores:
         ``(K, p - 1)`` orthonormal directions of the plane.
     noise
         ``(N,)`` variance of the noise of each position.
+    weight
+        ``(N,)`` weight of each position in the joint subspace.
     """
 
     whitened: NDArray[np.float64]
     centre: NDArray[np.float64]
     axes: NDArray[np.float64]
     noise: NDArray[np.float64]
+    weight: NDArray[np.float64]
 
     @property
     def coordinates(self) -> NDArray[np.float64]:
@@ -81,7 +85,7 @@ def lead_plane(
     Parameters
     ----------
     lead_scores
-        ``(N, K)`` unit noise, rows times the root of the scale.
+        ``(N, K)`` unit noise, rows times their weight in the joint subspace.
     scale
         ``(N,)`` local intensity.
     n_components
@@ -92,12 +96,14 @@ def lead_plane(
     LeadScores
         Centred on the mean weighted by intensity, along the p - 1 directions of most variance.
     """
-    root = np.sqrt(scale)[:, None]
-    centre = np.sum(lead_scores * root, axis=0) / scale.sum()
-    centred = lead_scores - root * centre
+    weight = design_weight(scale)[:, None]
+    centre = np.sum(lead_scores * weight, axis=0) / np.sum(weight**2)
+    centred = lead_scores - weight * centre
     _, axes = np.linalg.eigh(centred.T @ centred)
     axes = axes[:, ::-1][:, : n_components - 1]
-    return LeadScores(lead_scores / root, centre, np.ascontiguousarray(axes), 1 / scale)
+    return LeadScores(
+        lead_scores / weight, centre, np.ascontiguousarray(axes), 1 / scale, weight[:, 0]
+    )
 
 
 def unmix_simplex(
@@ -229,7 +235,7 @@ def unmix_nonnegative(
         Components scaled so that the abundances sum to one as nearly as they can.
     """
     found = nmf.nonnegative_factorization(scores, basis, n_components, random_state=seed)
-    root = np.sqrt(1 / lead.noise)
+    root = lead.weight
     loadings = found.abundances
     sums = nonnegative_abundances(root[None], loadings.T)[0]
     sums = np.where(sums > 0, sums, 1 / np.maximum(loadings.mean(axis=0), 1e-300))

@@ -27,6 +27,8 @@ class Coupling:
         ``(N, k)`` denoised scores of the lead modalities, whitened: unit noise in every column.
     lead_values
         ``(k,)`` singular values of the lead scores in units of their noise, descending.
+    lead_edges
+        ``(k,)`` largest value that noise alone would give in each of these directions.
     """
 
     basis: NDArray[np.float64]
@@ -34,6 +36,7 @@ class Coupling:
     edge: float
     lead_scores: NDArray[np.float64]
     lead_values: NDArray[np.float64]
+    lead_edges: NDArray[np.float64]
 
 
 def couple(
@@ -70,11 +73,26 @@ def couple(
     is_lead = np.repeat(list(leads), [s.shape[1] for s in scores])
     kept = right[:rank, is_lead]
     lead = (left[:, :rank] * values[:rank]) @ kept
-    covariance = kept.T @ kept
+    own = kept.T @ kept
     leverage = rank / n
-    covariance = covariance + leverage * (np.eye(len(covariance)) - covariance)
-    whitened, lead_values = _whiten(lead, covariance)
-    return Coupling(left[:, :rank], values, edge, whitened, lead_values)
+    covariance = own + leverage * (np.eye(len(own)) - own)
+    whitened, lead_values, axes = _whiten(lead, covariance)
+    shares = np.einsum("ij,jk,ki->i", axes.T, own, axes)
+    edges = _lead_edges(np.clip(shares, 0.0, 1.0), n, rank)
+    return Coupling(left[:, :rank], values, edge, whitened, lead_values, edges)
+
+
+def _lead_edges(shares: NDArray[np.float64], n: int, rank: int) -> NDArray[np.float64]:
+    """Noise edge of each whitened lead direction.
+
+    Noise that came through the retained right singular vectors (its part of the variance is
+    `shares`) varies freely over the n positions; what came with the leverage has only `rank`
+    degrees of freedom, and so a larger spread of its norm. Both are joined by Satterthwaite's
+    rule (Biometrics Bulletin 2, 110 (1946)).
+    """
+    freedom = 1.0 / np.maximum(shares**2 / n + (1.0 - shares) ** 2 / rank, 1.0 / n)
+    edges = [noise_edge(f, shares.size) / np.sqrt(f) for f in freedom]
+    return np.sqrt(n) * np.array(edges)
 
 
 def tall_svd(
@@ -103,27 +121,33 @@ def tall_svd(
 
 def _whiten(
     scores: NDArray[np.float64], covariance: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bring the noise to unit covariance and order columns by descending singular value."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Bring the noise to unit covariance, columns by descending singular value.
+
+    Returns the scores, the values, and ``(k, k)`` unit vectors along which each column lies.
+    """
     variances, axes = np.linalg.eigh(covariance)
-    white = (scores @ axes) / np.sqrt(np.maximum(variances, np.finfo(float).eps))
+    root = np.sqrt(np.maximum(variances, np.finfo(float).eps))
+    white = (scores @ axes) / root
     squares, rotation = np.linalg.eigh(white.T @ white)
-    return white @ rotation[:, ::-1], np.sqrt(np.maximum(squares[::-1], 0.0))
+    rotation = rotation[:, ::-1]
+    turned = (axes / root) @ rotation
+    turned = turned / np.linalg.norm(turned, axis=0)
+    return white @ rotation, np.sqrt(np.maximum(squares[::-1], 0.0)), turned
 
 
-def significant_lead_rank(values: NDArray[np.float64], n_positions: int) -> int:
+def significant_lead_rank(coupled: Coupling) -> int:
     """Count the directions of whitened lead scores that stand out of their noise.
 
     Parameters
     ----------
-    values
-        ``(k,)`` singular values in units of the noise.
-    n_positions
-        Number of rows of the scores.
+    coupled
+        From `couple`.
 
     Returns
     -------
     int
-        Number of values above the edge.
+        Number of leading values above their edges.
     """
-    return int(np.count_nonzero(values > noise_edge(n_positions, values.size)))
+    below = np.flatnonzero(coupled.lead_values <= coupled.lead_edges)
+    return int(below[0]) if below.size else coupled.lead_values.size

@@ -41,6 +41,7 @@ def significant_rank(
     n_positions: float,
     n_channels: float,
     gain: float | None = None,
+    filling: float = 1.0,
 ) -> tuple[int, float]:
     """Count the singular values above the noise and measure the noise if it is not known.
 
@@ -54,6 +55,8 @@ def significant_rank(
         Size of the matrix.
     gain
         Variance of the noise; None to take it from what the significant part leaves.
+    filling
+        Mean over the positions of the variance of their noise over the largest one, `gain`.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def significant_rank(
     for count in range(squares.size + 1):
         if gain is None:
             left = max(energy - squares[:count].sum(), 0.0)
-            freedom = max(n_positions - count, 1.0) * max(n_channels - count, 1.0)
+            freedom = max(n_positions - count, 1.0) * max(n_channels - count, 1.0) * filling
             noise = left / freedom if count < limit else 0.0
         assert noise is not None
         rank = count
