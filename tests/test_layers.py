@@ -16,7 +16,7 @@ LAYERS = (
     {"result", "compress", "scaling", "unmixing", "express", "model"},
     {"fusion", "signals", "writeback", "registration", "options", "inputs", "checks", "choices", "purification"},
     {"plotting", "gui"},
-    {"__init__", "__main__"},
+    {"recognition", "demo", "files", "__init__", "__main__"},
 )
 # The phantoms must not know the solvers they are there to test.
 DATA_MAY_IMPORT = {"data", "algorithms"}
