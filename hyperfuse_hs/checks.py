@@ -46,15 +46,27 @@ def check_facts(source: Source, facts: Survey) -> None:
         NaN or infinite values, negative counts, or nothing that varies.
     """
     name = source.modality.name
+    check_values(source, facts)
+    if facts.minimum == facts.maximum:
+        raise ValueError(
+            f"Expected data that vary. Got {facts.minimum:g} everywhere in {name}. Leave it out."
+        )
+
+
+def check_values(source: Source, facts: Survey) -> None:
+    """Refuse values that no data, or no counts, can have.
+
+    Raises
+    ------
+    ValueError
+        NaN or infinite values, or negative counts.
+    """
+    name = source.modality.name
     refuse_not_finite(source.modality, facts)
     if source.noise == "poisson" and source.variance is None and facts.minimum < 0:
         raise ValueError(
             f'noise="poisson" expects counts, which are not negative. Got a minimum of '
             f'{facts.minimum:g} in {name}. Use noise={{"{name}": "gaussian"}} or "auto".'
-        )
-    if facts.minimum == facts.maximum:
-        raise ValueError(
-            f"Expected data that vary. Got {facts.minimum:g} everywhere in {name}. Leave it out."
         )
 
 
@@ -80,7 +92,8 @@ def leave_out_empty(
     sources: list[Source], facts: dict[str, Survey], scale: Any
 ) -> tuple[list[Source], Any]:
     """Exclude probe positions where no modality recorded anything, and say so."""
-    empty = np.all([f.total == 0 for f in facts.values()], axis=0)
+    # A sum of zero says nothing where there are negative values.
+    empty = np.all([(f.total == 0) & (f.minimum >= 0) for f in facts.values()], axis=0)
     if not empty.any():
         return sources, scale
     first = sources[0].modality

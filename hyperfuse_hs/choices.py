@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from hyperfuse_hs.options import Options, one_of
+from hyperfuse_hs.options import Options, check_lead, one_of
 from hyperfuse_hs.result import Choices
 from hyperfuse_hs.unmixing import ABUNDANCES, SIGNED, UNMIXING
 
@@ -16,11 +17,24 @@ AGAIN = ("n_components", "roles", "weights", "unmixing", "abundances", "random_s
 
 
 def seed_of(random_state: int | np.random.Generator | None) -> int:
-    """Turn a seed, generator or None into a seed."""
+    """Turn a seed, generator or None into a seed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is none of them, or negative.
+    """
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
     if random_state is None:
         return int(np.random.default_rng().integers(2**31))
+    if isinstance(random_state, bool) or not isinstance(random_state, Integral):
+        raise TypeError(
+            "random_state must be a whole number, a numpy.random.Generator or None. "
+            f"Got {random_state!r}."
+        )
+    if random_state < 0:
+        raise ValueError(f"random_state must be at least 0. Got {random_state}.")
     return int(random_state)
 
 
@@ -32,14 +46,36 @@ def make_choices(
     unmixing: Any,
     abundances: Any,
     seed: int,
+    unread: Iterable[str] = (),
 ) -> Choices:
     """Check how to unmix.
+
+    Parameters
+    ----------
+    options
+        Reader of options.
+    n_components, roles, weights, unmixing, abundances
+        As in `fuse`.
+    seed
+        Of the random starts.
+    unread
+        Names of modalities that were passive in the fusion.
+
+    Returns
+    -------
+    Choices
+        Checked.
 
     Raises
     ------
     TypeError, ValueError
         An option has an unknown value or does not go with another.
     """
+    if isinstance(unmixing, type):
+        raise TypeError(
+            f"unmixing must be one of {', '.join(UNMIXING)}, or an object with a method fit. Got "
+            f"the class {unmixing.__name__}. Make an object of it: {unmixing.__name__}(...)."
+        )
     if not callable(getattr(unmixing, "fit", None)):
         one_of("unmixing", unmixing, UNMIXING, " (or an object with a method fit)")
     one_of("abundances", abundances, ABUNDANCES)
@@ -48,10 +84,12 @@ def make_choices(
             f'unmixing="{unmixing}" gives signed components, which have no non-negative '
             'abundances. Got abundances="nonnegative". Use unmixing="nmf" for these.'
         )
+    chosen, weighted = options.roles(roles), options.weights(weights)
+    check_lead(options.names, chosen, weighted, unread)
     return Choices(
         count_of(n_components),
-        options.roles(roles),
-        options.weights(weights),
+        chosen,
+        weighted,
         unmixing,
         abundances,
         seed,
@@ -70,14 +108,16 @@ def count_of(n_components: Any) -> int | None:
     """
     if isinstance(n_components, str) and n_components == "auto":
         return None
-    if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer):
+    if isinstance(n_components, bool) or not isinstance(n_components, Integral):
         raise TypeError(f'n_components must be a whole number or "auto". Got {n_components!r}.')
     if n_components < 1:
         raise ValueError(f"n_components must be at least 1. Got {n_components}.")
     return int(n_components)
 
 
-def choices_for(options: Options, before: Choices, given: Mapping[str, Any]) -> Choices:
+def choices_for(
+    options: Options, before: Choices, given: Mapping[str, Any], unread: Iterable[str]
+) -> Choices:
     """Change some choices and keep the others.
 
     Parameters
@@ -88,6 +128,8 @@ def choices_for(options: Options, before: Choices, given: Mapping[str, Any]) -> 
         The choices so far.
     given
         Options of ``AGAIN``.
+    unread
+        Names of modalities that were passive in the fusion.
 
     Returns
     -------
@@ -121,4 +163,5 @@ def choices_for(options: Options, before: Choices, given: Mapping[str, Any]) -> 
         unmixing,
         given.get("abundances", before.abundances),
         seed,
+        unread,
     )

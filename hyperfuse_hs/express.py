@@ -53,11 +53,31 @@ def project_on(scores: Scores, modality: Modality, facts: Survey | None = None) 
     started = time.perf_counter()
     part = scores.modalities[modality.name]
     rows = None if part.scale is None else row_divisor(part.scale)
+    if facts is not None:
+        facts.row_weight = None if rows is None else 1 / rows
     part.projection = compression.back_project(modality, scores.basis, rows, facts)
     if facts is not None:
         part.nonnegative = facts.minimum >= 0
+        if not facts.n_not_finite:
+            _estimate_noise(part, modality, facts)
     part.passes = modality.passes
     part.seconds += time.perf_counter() - started
+
+
+def _estimate_noise(part: ModalityScores, modality: Modality, facts: Survey) -> None:
+    """Take what the common basis leaves of a passive modality as its noise.
+
+    This includes what only this modality sees, so its residual is 1 on average where nothing
+    better is known, and tells where it fits worse than elsewhere.
+    """
+    found = compression.noise_model("auto", modality, facts, None)
+    part.noise, part.divisor, part.channels = found.kind, found.divisor, found.channels
+    if found.gain is None:
+        squares = np.einsum("ij,ij->j", part.projection, part.projection, dtype=np.float64)
+        left = float(np.sum(np.maximum(facts.channel_square - squares, 0.0) / part.divisor))
+        part.gain = left / (max(modality.n_positions - len(part.projection), 1) * part.channels)
+    else:
+        part.gain = found.gain
 
 
 def express(
@@ -168,12 +188,12 @@ def express_one(
     )
 
 
-def add_passive(scores: Scores, result: FusionResult, modality: Modality) -> tuple[Survey, Any]:
-    """Project a further modality on the scores and fit its factors, in one pass.
+def with_passive(scores: Scores, modality: Modality) -> tuple[Survey, Scores]:
+    """Project a further modality on the scores, in one pass.
 
     Parameters
     ----------
-    scores, result
+    scores
         Of the fusion; not changed.
     modality
         The data.
@@ -182,27 +202,45 @@ def add_passive(scores: Scores, result: FusionResult, modality: Modality) -> tup
     -------
     facts : Survey
         What the pass found in the data.
-    made : tuple
-        The new `Scores` and `FusionResult`.
+    wider : Scores
+        The scores with the modality.
     """
     part = passive_scores(modality)
     part.scale = None if np.allclose(scores.scale, 1.0) else scores.scale
     facts = Survey(modality.n_positions, modality.n_channels)
     wider = replace(scores, modalities={**scores.modalities, modality.name: part})
     project_on(wider, modality, facts)
-    weight = design_weight(scores.scale)[:, None]
-    kept = ~scores.excluded
+    return facts, wider
+
+
+def fit_passive(wider: Scores, result: FusionResult, name: str) -> FusionResult:
+    """Fit the factors of a modality that was added to the scores.
+
+    Parameters
+    ----------
+    wider
+        From `with_passive`.
+    result
+        Of the fusion; not changed.
+    name
+        Of the added modality.
+
+    Returns
+    -------
+    FusionResult
+        With the modality.
+    """
+    kept = ~result.excluded
     one = express_one(
         wider,
-        part,
-        result.basis[kept] * weight,
+        wider.modalities[name],
+        result.basis[kept] * design_weight(wider.scale)[:, None],
         result.abundances[kept],
         ("passive", "only receives factors"),
         0.0,
         signed=result.options["unmixing"] in SIGNED,
     )
-    more = replace(result, modalities={**result.modalities, modality.name: one})
-    return facts, (wider, more)
+    return replace(result, modalities={**result.modalities, name: one})
 
 
 def residual_map(scores: Scores, result: FusionResult, modality: Modality) -> NDArray[np.float64]:
@@ -218,23 +256,26 @@ def residual_map(scores: Scores, result: FusionResult, modality: Modality) -> ND
     Returns
     -------
     ndarray
-        ``(N_all,)`` mean over the channels of the squared residual over the variance of the
-        noise; NaN where excluded.
+        ``(N_all,)`` squared residual over what the noise makes expect, both weighted by the
+        inverse variance of each channel and summed over the channels; NaN where excluded.
     """
     part, found = scores.modalities[modality.name], result.modalities[modality.name]
     kept = ~scores.excluded
     loadings = found.scale[kept, None] * result.abundances[kept]
     factors = found.factors[:, ~found.excluded]
     basis = found.scale[kept, None] ** 0.5
+    gain = part.gain if part.gain > 0 else 1.0
     values = np.zeros(modality.n_positions)
     for rows, block in modality.blocks():
         fitted = loadings[rows] @ factors
-        variance = part.divisor * basis[rows] ** 2
+        expected = variance = part.divisor * basis[rows] ** 2
         if part.noise == "poisson":
             # Some of the mean, so that counts where none are modelled do not weigh without bound.
-            variance = 0.9 * np.maximum(fitted, 0.0) + 0.1 * variance
-        gain = part.gain if part.gain > 0 else 1.0
-        values[rows] = np.mean((block - fitted) ** 2 / (gain * variance), axis=1)
+            expected = np.maximum(fitted, 0.0)
+            variance = 0.9 * expected + 0.1 * variance
+        noise = gain * np.sum(expected / variance, axis=1)
+        misfit = np.sum((block - fitted) ** 2 / variance, axis=1)
+        values[rows] = misfit / np.where(noise > 0, noise, 1.0)
     return expand(values, scores.excluded)
 
 

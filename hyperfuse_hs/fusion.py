@@ -10,7 +10,7 @@ from hyperspy.signal import BaseSignal
 
 from hyperfuse_hs import inputs, model
 from hyperfuse_hs import options as opts
-from hyperfuse_hs.checks import check_facts, check_size, leave_out_empty, refuse_not_finite
+from hyperfuse_hs.checks import check_facts, check_size, check_values, leave_out_empty
 from hyperfuse_hs.choices import make_choices, seed_of
 from hyperfuse_hs.signals.hypermodal import HypermodalSignal
 
@@ -126,7 +126,7 @@ def fuse(
     check_size(choices.n_components, sources)
     scores = model.compress_all(sources, facts, scale, seed)
     for source in sources:
-        refuse_not_finite(source.modality, facts[source.modality.name])
+        check_values(source, facts[source.modality.name])
     natives = dict(zip(options.names, signals, strict=True))
     h = HypermodalSignal.from_fusion(scores, model.unmix(scores, choices), natives, choices)
     h.write_back()

@@ -31,8 +31,8 @@ def scan_shape(signals: Sequence[BaseSignal], names: Sequence[str]) -> tuple[int
     if not with_scan:
         raise ValueError(
             "Expected signals recorded over a scan. Got no navigation axis in any of "
-            f"{', '.join(names)}. Transpose the signal so that its scan axes are navigation axes, "
-            "e.g. signal.transpose(signal_axes=1)."
+            f"{', '.join(names)}. Make the axes of the scan navigation axes, e.g. "
+            "signal.transpose(signal_axes=1) for spectra, image.T for an image of the scan."
         )
     first, shape = next(iter(with_scan.items()))
     for name, signal in zip(names, signals, strict=True):
@@ -60,12 +60,23 @@ def check_scan(
     axes = signal.axes_manager
     own = axes.navigation_shape or axes.signal_shape
     if own != shape:
-        kind = "navigation" if axes.navigation_shape else "image"
-        slices = ", ".join(f":{min(a, b)}" for a, b in zip(own, shape, strict=False))
         raise ValueError(
-            f"All signals must share one navigation shape. Got {first} {shape} and {name} "
-            f"{own} ({kind} shape). Crop or rebin one of them, e.g. .inav[{slices}]."
+            f"All signals must share one navigation shape. Got {first} {shape} and {name} {own}"
+            f"{'' if axes.navigation_shape else ' (shape of the image)'}. "
+            + _how_to_match(own, shape, "inav" if axes.navigation_shape else "isig")
         )
+
+
+def _how_to_match(own: tuple[int, ...], shape: tuple[int, ...], slicer: str) -> str:
+    if len(own) != len(shape):
+        return "Take the same scan axes of both, e.g. with transpose or sum."
+    if own == shape[::-1]:
+        return "Swap its scan axes, e.g. signal.swap_axes(0, 1)."
+    slices = ", ".join(f":{min(a, b)}" for a, b in zip(own, shape, strict=True))
+    return (
+        f"Crop both to what they share, e.g. .inav[{slices}] and .{slicer}[{slices}], or rebin one "
+        "of them."
+    )
 
 
 def arranged(signal: BaseSignal) -> tuple[Any, int]:
@@ -145,7 +156,7 @@ def make_sources(
 
 def _noise(signal: BaseSignal, noise: Any, modality: Modality) -> tuple[str, Modality | None]:
     if isinstance(noise, str):
-        kind = one_of("noise", noise, NOISE_KINDS, f" for {modality.name}")
+        kind = one_of("noise", noise, NOISE_KINDS, f" of {modality.name} (or its variance)")
         noise = signal.metadata.get_item("Signal.Noise_properties.variance")
         if kind != "auto" or noise is None:
             return kind, None
@@ -157,6 +168,8 @@ def _noise(signal: BaseSignal, noise: Any, modality: Modality) -> tuple[str, Mod
             f"noise of {modality.name} must be one of {', '.join(NOISE_KINDS)} or its variance. "
             f"Got {type(noise).__name__}."
         )
+    if not isinstance(array, da.Array):
+        _check_variance(modality.name, array)
     try:
         view = (da if isinstance(array, da.Array) else np).broadcast_to(array, shape)
     except ValueError:
@@ -172,6 +185,15 @@ def _noise(signal: BaseSignal, noise: Any, modality: Modality) -> tuple[str, Mod
         modality.excluded_channels,
         modality.watch,
     )
+
+
+def _check_variance(name: str, variance: NDArray[Any]) -> None:
+    bad = np.count_nonzero(~((variance >= 0) & (variance < np.inf)))
+    if bad or not variance.any():
+        raise ValueError(
+            f"The variance of {name} must be finite, not negative and not zero everywhere. Got "
+            + (f"{bad} other value(s)." if bad else 'zeros only. Use noise="none" instead.')
+        )
 
 
 def scale_of(scale: Any, options: Options, excluded: NDArray[np.bool_], shape: tuple[int, ...]):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,15 @@ def check_signals(signals: Sequence[Any]) -> None:
                 f"Expected HyperSpy signals to fuse. Got {type(signal).__name__}. Load files with "
                 "hs.load, and turn arrays into signals, e.g. hs.signals.Signal1D(array)."
             )
-        if signal.data.dtype.kind not in "buif":
-            raise TypeError(
-                f"Expected signals of real numbers. Got dtype {signal.data.dtype} in {signal}. "
+        dtype = signal.data.dtype
+        if dtype.kind not in "buif":
+            advice = (
                 "Fuse its real part, modulus or phase instead, e.g. signal.amplitude."
+                if dtype.kind == "c"
+                else "Change it first, e.g. signal.change_dtype('float32')."
+            )
+            raise TypeError(
+                f"Expected signals of real numbers. Got dtype {dtype} in {signal}. {advice}"
             )
     if len({id(signal) for signal in signals}) < len(signals):
         raise ValueError(
@@ -69,12 +75,9 @@ def name_signals(signals: Sequence[BaseSignal], names: Sequence[str] | None) -> 
         Not one name for each signal, or the same name twice.
     """
     if names is None:
-        seen: Counter[str] = Counter()
-        result = []
+        result: list[str] = []
         for signal in signals:
-            name = automatic_name(signal)
-            seen[name] += 1
-            result.append(name if seen[name] == 1 else f"{name} {seen[name]}")
+            result.append(free_name(automatic_name(signal), result))
         return result
     given = [str(name) for name in ([names] if isinstance(names, str) else names)]
     if len(given) != len(signals) or len(set(given)) < len(given):
@@ -82,6 +85,13 @@ def name_signals(signals: Sequence[BaseSignal], names: Sequence[str] | None) -> 
             f"Expected {len(signals)} different names, one for each signal. Got {given}."
         )
     return given
+
+
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """Return a name, followed by the first number from 2 on that makes it a new one."""
+    taken = set(taken)
+    numbered = (f"{name} {number}" for number in itertools.count(2))
+    return name if name not in taken else next(n for n in numbered if n not in taken)
 
 
 def automatic_name(signal: BaseSignal) -> str:
@@ -132,23 +142,17 @@ class Options:
         """Roles that the user has decided, by name."""
         if not isinstance(roles, Mapping) and roles != "auto":
             raise ValueError(
-                f'Expected roles="auto" or a dict such as {{{self.names[0]!r}: "lead"}}. '
-                f"Got {roles!r}."
+                f'Expected roles="auto" or a dict such as {{{self.names[0]!r}: "lead"}}, with the '
+                f"values {', '.join(ROLE_CHOICES)}. Got {roles!r}."
             )
         chosen = self.by_name("roles", roles, "auto")
         for name, role in chosen.items():
             one_of("roles", role, ROLE_CHOICES, f" for {name}")
-        if all(role in ("support", "passive") for role in chosen.values()):
-            raise ValueError(
-                "Expected a modality that may lead: its variation defines the components. Got "
-                f'roles={chosen}. Give one of them the role "lead" or "auto".'
-            )
         return {name: role for name, role in chosen.items() if role != "auto"}
 
     def weights(self, weights: Any) -> dict[str, float]:
         """Weights that the user has given, by name."""
-        if isinstance(weights, str):
-            one_of("weights", weights, ("auto",), " or a dict of numbers")
+        if isinstance(weights, str) and weights == "auto":
             return {}
         if not isinstance(weights, Mapping):
             raise TypeError(
@@ -158,13 +162,59 @@ class Options:
         chosen = {}
         for key, value in weights.items():
             name = self.name_of(key, "weights")
-            weight = 1.0 if value == "auto" else float(value)
-            if not 0 <= weight < np.inf:
+            if isinstance(value, str) and value == "auto":
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise TypeError(f"Expected a number as weight of {name}. Got {value!r}.")
+            if not 0 <= value < np.inf:
                 raise ValueError(f"Expected a weight of at least 0 for {name}. Got {value!r}.")
-            chosen[name] = weight
-        if all(chosen.get(name, 1.0) == 0 for name in self.names):
-            raise ValueError("Expected a weight above 0 for at least one signal. Got none.")
+            chosen[name] = float(value)
         return chosen
+
+
+def check_lead(
+    names: Iterable[str],
+    roles: Mapping[str, str],
+    weights: Mapping[str, float],
+    unread: Iterable[str] = (),
+) -> None:
+    """Refuse roles and weights that leave nothing to unmix.
+
+    Parameters
+    ----------
+    names
+        Of all modalities.
+    roles, weights
+        By name, for those that the user has decided.
+    unread
+        Names of those that were passive in the fusion, so that nothing but factors is known.
+
+    Raises
+    ------
+    ValueError
+        No modality may lead, or one that leads has no weight or was not read.
+    """
+    for name in unread:
+        if roles.get(name, "passive") in ("lead", "support") or weights.get(name, 0.0) > 0:
+            raise ValueError(
+                f"{name} was passive in the fusion: its data were read for its factors only, so "
+                "it cannot take another role now. Fuse the signals again."
+            )
+    idle = [name for name in names if weights.get(name, 1.0) == 0]
+    for name in idle:
+        if roles.get(name, "passive") != "passive":
+            raise ValueError(
+                f"A weight of 0 makes {name} passive. Got roles={{{name!r}: {roles[name]!r}}}. "
+                "Give it a weight above 0 or another role."
+            )
+    out = {*idle, *unread}
+    able = [n for n in names if n not in out and roles.get(n, "auto") in ("auto", "lead")]
+    if not able:
+        raise ValueError(
+            "Expected a modality that may lead: its variation defines the components. Got "
+            f"roles={dict(roles)} and weights={dict(weights)}. Give one of them the role "
+            '"lead" or "auto", and a weight above 0.'
+        )
 
 
 def one_of(option: str, value: Any, choices: Iterable[str], more: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from hyperfuse_hs.algorithms.purify import amounts_to_cancel, largest_amounts, subtract
 from hyperfuse_hs.result import FusionResult, ModalityResult
 from hyperfuse_hs.signals import templates
+from hyperfuse_hs.unmixing import SIGNED
 
 NOISE_ALLOWANCE = 3.0
 """Standard errors that a factor may fall below zero."""
@@ -50,7 +52,8 @@ def purified(
         No such component or region, or the feature cannot be removed.
     """
     p = result.n_components
-    if isinstance(component, bool) or component not in range(p) or p < 2:
+    whole = isinstance(component, Integral) and not isinstance(component, bool)
+    if not whole or component not in range(p) or p < 2:
         raise ValueError(
             f"Expected a component from 0 to {p - 1}, of two at least. Got {component!r}."
         )
@@ -59,6 +62,12 @@ def purified(
             "Expected a modality and a region of it, or neither. Got only one of them."
         )
     if name is None:
+        if result.options["unmixing"] in SIGNED:
+            raise ValueError(
+                f'Components of unmixing="{result.options["unmixing"]}" may be negative, so '
+                "non-negativity does not limit what can be subtracted. Give a modality and a "
+                "region of it."
+            )
         parts = list(result.modalities.values())
         factors = np.hstack([part.factors[:, ~part.excluded] for part in parts])
         slack = np.hstack([_slack(part, result) for part in parts])
@@ -122,7 +131,7 @@ def region_weights(
     ValueError
         The region does not fit the modality or holds no channel.
     """
-    if isinstance(region, tuple | list) and len(region) == 2 and np.isscalar(region[0]):
+    if isinstance(region, tuple | list) and len(region) == 2 and isinstance(region[0], Real):
         return _range_weights(part, axes, float(region[0]), float(region[1]))
     if callable(region) and hasattr(region, "parameters"):
         inside = _roi_mask(part, axes, region)
@@ -182,7 +191,13 @@ def _roi_mask(part: ModalityResult, axes: list[dict[str, Any]], roi: Any) -> NDA
     """Channels inside a HyperSpy ROI of the signal space."""
     numbers = np.arange(1.0, np.prod(part.signal_shape) + 1).reshape(part.signal_shape)
     plain = [{**axis, "navigate": False} for axis in axes]
-    cut = roi(BaseSignal(numbers, axes=plain))
+    try:
+        cut = roi(BaseSignal(numbers, axes=plain))
+    except ValueError as error:
+        raise ValueError(
+            f"{roi} does not fit the signal space of {part.name}, of shape {part.signal_shape}: "
+            f"{error}."
+        ) from error
     inside = np.zeros(numbers.size, dtype=bool)
     found = np.asarray(cut.data).ravel()
     inside[found[np.isfinite(found)].astype(int) - 1] = True

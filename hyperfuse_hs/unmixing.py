@@ -77,6 +77,22 @@ class Unmixed:
     log_likelihood: float = float("nan")
 
 
+def check_directions(most: int, n_components: int) -> None:
+    """Refuse more components than the scores of the lead modalities can tell apart.
+
+    Raises
+    ------
+    ValueError
+        There are more.
+    """
+    if n_components > most:
+        raise ValueError(
+            f"n_components={n_components} is more than the data support: the variation of the lead "
+            f"modalities tells at most {most} components apart. Use fewer, or give more modalities "
+            "the role lead."
+        )
+
+
 def lead_plane(
     lead_scores: NDArray[np.float64], scale: NDArray[np.float64], n_components: int
 ) -> LeadScores:
@@ -95,7 +111,13 @@ def lead_plane(
     -------
     LeadScores
         Centred on the mean weighted by intensity, along the p - 1 directions of most variance.
+
+    Raises
+    ------
+    ValueError
+        There are fewer directions than that.
     """
+    check_directions(lead_scores.shape[1] + 1, n_components)
     weight = design_weight(scale)[:, None]
     centre = np.sum(lead_scores * weight, axis=0) / np.sum(weight**2)
     centred = lead_scores - weight * centre
@@ -269,7 +291,13 @@ def unmix_signed(
     -------
     Unmixed
         Signed scores in place of abundances.
+
+    Raises
+    ------
+    ValueError
+        There are fewer scores than components.
     """
+    check_directions(lead_scores.shape[1], n_components)
     kept = lead_scores[:, :n_components]
     if method == "orthomax":
         kept = kept @ rotation.orthomax(basis[:n_components].T)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
-from hyperspy.signals import LazySignal
 from hyperspy.signal import BaseSignal
+from hyperspy.signals import LazySignal
 
 from hyperfuse_hs import express, inputs, model
 from hyperfuse_hs import options as options_
@@ -15,10 +14,9 @@ from hyperfuse_hs.checks import refuse_not_finite
 from hyperfuse_hs.choices import choices_for
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.purification import purified
-from hyperfuse_hs.result import FusionResult
 from hyperfuse_hs.signals import templates
 from hyperfuse_hs.signals.figures import PlottedFusion
-from hyperfuse_hs.signals.report import summary
+from hyperfuse_hs.signals.report import learning_results, summary
 from hyperfuse_hs.writeback import write_back_all
 
 
@@ -151,6 +149,11 @@ class HypermodalSignal(PlottedFusion):
             The components were not found by ``unmixing="face_mixture"``.
         """
         result = self._whole()
+        if "purified" in result.options:
+            raise ValueError(
+                "Expected components as the face mixture found them. Purified ones have no faces: "
+                "ask the result that purify was called on."
+            )
         if result.face_posterior is None or result.face_sets is None:
             raise ValueError(
                 'Expected components found with unmixing="face_mixture", two at least. Got '
@@ -186,9 +189,10 @@ class HypermodalSignal(PlottedFusion):
         assert scores is not None and choices is not None
         names = self.modalities
         reader = options_.Options(names, [self._natives.get(name) for name in names])
-        choices = choices_for(reader, choices, options)
+        unread = [name for name, part in scores.modalities.items() if not part.scores.size]
+        choices = choices_for(reader, choices, options, unread)
         result = model.unmix(scores, choices)
-        return self._wrap(scores, result, self._templates, self._natives, choices)
+        return HypermodalSignal._wrap(scores, result, self._templates, self._natives, choices)
 
     def couple(self, signal: BaseSignal, name: str | None = None) -> HypermodalSignal:
         """Add a signal that only receives factors, in one pass over it.
@@ -198,7 +202,7 @@ class HypermodalSignal(PlottedFusion):
         signal
             With the same scan.
         name
-            Of the new modality; by default by its type.
+            Of the new modality; by default as `hyperfuse_hs.fuse` names it.
 
         Returns
         -------
@@ -208,17 +212,19 @@ class HypermodalSignal(PlottedFusion):
         Raises
         ------
         ValueError
-            Another scan, a name that is taken, or values that are not finite.
+            Another scan, a name that is taken, a signal that is in the fusion already, or values
+            that are not finite. Nothing is changed then.
         """
         result, scores = self._whole(), self._scores
         assert scores is not None
         modality = self._new_modality(signal, name)
-        facts, (wider, more) = express.add_passive(scores, result, modality)
+        facts, wider = express.with_passive(scores, modality)
         refuse_not_finite(modality, facts)
+        more = express.fit_passive(wider, result, modality.name)
         self._scores, self._result = wider, more
         self._natives[modality.name] = signal
         self._templates[modality.name] = templates.template_of(signal, modality.name)
-        self.write_back()
+        write_back_all([(signal, learning_results(more, modality.name))])
         return self
 
     def _new_modality(self, signal: BaseSignal, name: str | None) -> Modality:
@@ -226,14 +232,20 @@ class HypermodalSignal(PlottedFusion):
         options_.check_signals([signal])
         scan = self.axes_manager.navigation_shape
         inputs.check_scan(self.modalities[0], scan, signal)
-        chosen = name or options_.automatic_name(signal)
+        for known, native in self._natives.items():
+            if native is signal:
+                raise ValueError(
+                    f"Expected a signal that is not in the fusion. Got the one of {known} again."
+                )
+        chosen = name or options_.free_name(options_.automatic_name(signal), result.modalities)
         if chosen in result.modalities:
             raise ValueError(
                 f"Expected a name other than {self.modalities}. Got {chosen!r}. Give one: name=..."
             )
         data, ndim = inputs.arranged(signal)
         none = np.zeros(int(np.prod(data.shape[ndim:])), dtype=bool)
-        return inputs.as_modality(chosen, signal, result.excluded, none)
+        watch = inputs.progress(None)
+        return inputs.as_modality(chosen, signal, result.excluded, none, watch)
 
     def attach(self, m: str, signal: BaseSignal) -> None:
         """Give a modality its native signal again, e.g. after loading.
@@ -249,14 +261,18 @@ class HypermodalSignal(PlottedFusion):
         ------
         ValueError
             It has other shapes than the one fused.
+        TypeError
+            It is no signal of real numbers.
         """
         name = self._name(m)
-        expected = [axis["size"] for axis in templates.axes_of(self._templates[name])]
-        got = [a["size"] for a in templates.axes_of(templates.template_of(signal, name))]
-        if list(map(int, expected)) != list(map(int, got)):
+        options_.check_signals([signal])
+        part, scan = self._fusion().modalities[name], self._fusion().navigation_shape
+        data, ndim = inputs.arranged(signal)
+        if (data.shape[:ndim], data.shape[ndim:]) != (scan, part.signal_shape):
             raise ValueError(
                 f"Expected for {name} the signal that was fused, with data of shape "
-                f"{tuple(map(int, expected))}. Got {tuple(map(int, got))}."
+                f"{scan} + {part.signal_shape}. Got {data.shape[:ndim]} + {data.shape[ndim:]} "
+                "(navigation + signal)."
             )
         self._natives[name] = signal
 
@@ -288,7 +304,9 @@ class HypermodalSignal(PlottedFusion):
         name = None if m is None else self._name(m)
         pure = purified(result, self._templates, component, name, region)
         assert self._scores is not None and self._choices is not None
-        return self._wrap(self._scores, pure, self._templates, self._natives, self._choices)
+        return HypermodalSignal._wrap(
+            self._scores, pure, self._templates, self._natives, self._choices
+        )
 
     def write_back(self) -> None:
         """Write the result onto every native signal, as HyperSpy's learning results.
@@ -299,32 +317,8 @@ class HypermodalSignal(PlottedFusion):
         """
         result = self._whole()
         write_back_all(
-            (signal, self._learning_results(result, name)) for name, signal in self._natives.items()
+            (signal, learning_results(result, name)) for name, signal in self._natives.items()
         )
-
-    def _learning_results(self, result: FusionResult, name: str) -> dict[str, Any]:
-        part = result.modalities[name]
-        scale = part.scale[:, None]
-        count = result.basis.shape[1]
-        return {
-            "loadings": scale * result.basis,
-            "factors": part.basis_factors.T,
-            "bss_loadings": scale * result.abundances,
-            "bss_factors": part.factors.T,
-            "explained_variance": result.singular_values**2,
-            "number_significant_components": count,
-            "algorithm": "hyperfuse_hs coupled PCA",
-            "bss_algorithm": f"hyperfuse_hs {result.options['unmixing']}",
-            "poissonian": part.noise == "poisson",
-            "navigation_excluded": result.excluded,
-            "signal_excluded": part.excluded,
-            "provenance": {
-                "modality": name,
-                "role": part.role,
-                "fused with": [n for n in result.modalities if n != name],
-                **copy.deepcopy(result.options),
-            },
-        }
 
     def _modality(self, name: str) -> Any:
         if name not in self._natives:
@@ -333,7 +327,8 @@ class HypermodalSignal(PlottedFusion):
                 f'signal and use h.attach("{name}", signal).'
             )
         part = self._fusion().modalities[name]
-        return inputs.as_modality(name, self._natives[name], self._fusion().excluded, part.excluded)
+        native, watch = self._natives[name], inputs.progress(None)
+        return inputs.as_modality(name, native, self._fusion().excluded, part.excluded, watch)
 
 
 class LazyHypermodalSignal(LazySignal, HypermodalSignal):

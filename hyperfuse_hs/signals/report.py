@@ -1,7 +1,8 @@
-"""Results in words, and choices as plain values that files can hold."""
+"""Results in words, as learning results, and choices as plain values that files can hold."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -31,20 +32,70 @@ def summary(result: FusionResult) -> str:
         f"{options['abundances']}, intensity: {options['scale']}",
         f"{'':16}{'role':9}{'noise':10}{'gain':>9}{'rank':>6}{'variance':>10}{'passes':>8}{'time':>9}",
     ]
+    remarks: list[str] = []
     for part in result.modalities.values():
         lines.append(
             f"{part.name[:15]:16}{part.role:9}{part.noise:10}{part.gain:9.3g}{part.rank:6d}"
             f"{part.variance_share:10.1%}{part.passes:8d}{part.seconds:7.2f} s  ({part.reason})"
         )
-    if result.facet_support is not None:
+        empty = np.count_nonzero((part.basis_factors == 0).all(axis=0))
+        if empty:
+            remarks.append(f"{part.name}: nothing in {empty} of {part.excluded.size} channels.")
+    left_out = np.count_nonzero(result.excluded)
+    if left_out:
+        remarks.append(f"{left_out} of {result.excluded.size} probe positions excluded.")
+    lines += remarks
+    if "purified" in options:
+        lines.append(f"Component {options['purified']} has been purified.")
+    elif result.facet_support is not None:
         weak = np.flatnonzero(result.facet_support < FEW_ON_FACET)
         if weak.size:
             listed = ", ".join(map(str, weak))
             lines.append(
-                f"Not identified: component(s) {listed} absent from (almost) no probe position. "
-                "What they share with others cannot be told apart; see purify."
+                f"Not identified: component(s) {listed}, present at (almost) every probe position. "
+                "Some of the others may be mixed into them; see purify."
             )
     return "\n".join(lines)
+
+
+def learning_results(result: FusionResult, name: str) -> dict[str, Any]:
+    """Arrange what HyperSpy's learning results of one native signal hold.
+
+    Parameters
+    ----------
+    result
+        The fusion.
+    name
+        Of the modality.
+
+    Returns
+    -------
+    dict
+        What `hyperfuse_hs.writeback.build_results` takes. Loadings are multiplied by the local
+        intensity, so that they and the factors describe the data.
+    """
+    part = result.modalities[name]
+    scale = part.scale[:, None]
+    count = result.basis.shape[1]
+    return {
+        "loadings": scale * result.basis,
+        "factors": part.basis_factors.T,
+        "bss_loadings": scale * result.abundances,
+        "bss_factors": part.factors.T,
+        "explained_variance": result.singular_values**2,
+        "number_significant_components": count,
+        "algorithm": "hyperfuse_hs coupled PCA",
+        "bss_algorithm": f"hyperfuse_hs {result.options['unmixing']}",
+        "poissonian": part.noise == "poisson",
+        "navigation_excluded": result.excluded,
+        "signal_excluded": part.excluded,
+        "provenance": {
+            "modality": name,
+            "role": part.role,
+            "fused with": [n for n in result.modalities if n != name],
+            **copy.deepcopy(result.options),
+        },
+    }
 
 
 def choices_to_plain(choices: Choices | None) -> dict[str, Any]:

@@ -95,8 +95,16 @@ class StoredFusion(BaseSignal):
 
     def _deepcopy_with_new_data(self, *args: Any, **kwargs: Any) -> Self:
         fresh = super()._deepcopy_with_new_data(*args, **kwargs)
-        if isinstance(fresh, StoredFusion):
-            fresh._natives = dict(self._natives)
+        return self._hand_on(fresh)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy the fusion too; native signals are referred to, as they are by the original."""
+        return self._hand_on(super().__deepcopy__(memo))
+
+    def _hand_on(self, fresh: Self) -> Self:
+        """Give a copy what files, and so the dictionaries of HyperSpy, do not keep."""
+        if isinstance(fresh, StoredFusion) and self._result is not None:
+            fresh._natives, fresh._choices = dict(self._natives), self._choices
         return fresh
 
     def _fusion(self) -> FusionResult:
