@@ -1,0 +1,161 @@
+"""Log-likelihood of the face mixture over all positions, in threads."""
+
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from hyperfuse_hs.algorithms.face_geometry import FaceGeometry, Floats, Integers, face_geometry
+from hyperfuse_hs.algorithms.face_kernel import accumulate
+
+# Positions handed to the compiled kernel at once; fixed, so that sums do not depend on the
+# number of processors.
+CHUNK = 2048
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Log-likelihood at one set of endmembers and weights.
+
+    Attributes
+    ----------
+    log_likelihood
+        Sum over positions.
+    posterior_sums
+        Sum over positions of the posterior of each face, ``(F,)``.
+    gradient
+        ``(p q,)``.
+    information
+        Sum of the outer products of the slopes, ``(p q, p q)``.
+    """
+
+    log_likelihood: float
+    posterior_sums: Floats
+    gradient: Floats
+    information: Floats
+
+
+@dataclass(frozen=True)
+class FaceProblem:
+    """Positions, faces and background of one likelihood.
+
+    Attributes
+    ----------
+    scores
+        ``(N, q)``.
+    noise
+        Noise variance of each position, ``(N,)``.
+    members, sizes
+        Faces, see :func:`~hyperfuse_hs.algorithms.face_kernel.pad_faces`.
+    log_background
+        Logarithm of the constant density that outliers are drawn from.
+    """
+
+    scores: Floats
+    noise: Floats
+    members: Integers
+    sizes: Integers
+    log_background: float
+
+    def subset(self, chosen: Integers) -> "FaceProblem":
+        """Keep only the chosen positions."""
+        return replace(self, scores=self.scores[chosen], noise=self.noise[chosen])
+
+    def evaluate(self, endmembers: Floats, weights: Floats) -> Evaluation | None:
+        """Compute log-likelihood and slopes; None where a face has no volume."""
+        geometry = face_geometry(endmembers, self.members, self.sizes)
+        if not np.all(np.isfinite(geometry.log_volumes)):
+            return None
+        n_slopes = endmembers.size
+
+        def one(start: int) -> tuple[float, Floats, Floats, Floats]:
+            rows = slice(start, start + CHUNK)
+            log_likelihood, posterior, slopes = self._fill(endmembers, weights, geometry, rows)
+            return (
+                float(log_likelihood.sum()),
+                posterior.sum(axis=0),
+                slopes.sum(axis=0),
+                slopes.T @ slopes,
+            )
+
+        parts = map_chunks(one, len(self.scores))
+        total = math.fsum(part[0] for part in parts)
+        if not math.isfinite(total):
+            return None
+        return Evaluation(
+            total,
+            np.sum([part[1] for part in parts], axis=0),
+            np.sum([part[2] for part in parts], axis=0),
+            np.sum([part[3] for part in parts], axis=0).reshape(n_slopes, n_slopes),
+        )
+
+    def posterior(self, endmembers: Floats, weights: Floats) -> tuple[Floats, Floats]:
+        """Compute log-likelihood ``(N,)`` and posterior over faces ``(N, F)``."""
+        geometry = face_geometry(endmembers, self.members, self.sizes)
+
+        def one(start: int) -> tuple[Floats, Floats]:
+            rows = slice(start, start + CHUNK)
+            return self._fill(endmembers, weights, geometry, rows, with_gradient=False)[:2]
+
+        parts = map_chunks(one, len(self.scores))
+        return (
+            np.concatenate([part[0] for part in parts]),
+            np.concatenate([part[1] for part in parts]),
+        )
+
+    def _fill(
+        self,
+        endmembers: Floats,
+        weights: Floats,
+        geometry: FaceGeometry,
+        rows: slice,
+        *,
+        with_gradient: bool = True,
+    ) -> tuple[Floats, Floats, Floats]:
+        scores = self.scores[rows]
+        n = len(scores)
+        log_likelihood = np.empty(n)
+        posterior = np.empty((n, len(weights)))
+        slopes = np.empty((n, endmembers.size if with_gradient else 0))
+        with np.errstate(divide="ignore"):
+            log_weights = np.log(weights)
+        accumulate(
+            scores,
+            self.noise[rows],
+            endmembers,
+            log_weights,
+            geometry,
+            self.log_background,
+            log_likelihood,
+            posterior,
+            slopes,
+        )
+        return log_likelihood, posterior, slopes
+
+
+def map_chunks(function: Callable[[int], Part], n_positions: int) -> list[Part]:
+    """Apply a function to the first index of each chunk of positions, in threads.
+
+    Parameters
+    ----------
+    function
+        Called with 0, CHUNK, 2 CHUNK, ...
+    n_positions
+        Number of positions.
+
+    Returns
+    -------
+    list
+        Results in order.
+    """
+    starts = range(0, n_positions, CHUNK)
+    workers = min(len(starts), os.cpu_count() or 1)
+    if workers <= 1:
+        return [function(start) for start in starts]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(function, starts))

@@ -1,0 +1,232 @@
+r"""Face mixture: endmembers, and which of them are present at each probe position.
+
+Real maps are not uniform mixtures. Most positions are pure, lie on an interface of two
+components, or mix three; few mix all. The face mixture says so: a position is uniform on one face
+of the simplex, the faces have weights that are learnt, and the noise is known. The endmembers
+that make the scores most likely are found by damped scoring steps while extra noise is lowered
+(annealing), from several starts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyperfuse_hs.algorithms.face_geometry import Face, Floats, list_faces, pad_faces
+from hyperfuse_hs.algorithms.face_problem import FaceProblem
+from hyperfuse_hs.algorithms.face_search import (
+    anneal,
+    anneal_levels,
+    background_density,
+)
+from hyperfuse_hs.algorithms.simplex import (
+    SEARCH_POSITIONS,
+    minimum_volume,
+    successive_projection,
+    vertex_component_analysis,
+)
+from hyperfuse_hs.algorithms.standard_scores import (
+    choose_positions,
+    standardise,
+)
+
+
+@dataclass(frozen=True)
+class FaceMixture:
+    """Fitted face mixture.
+
+    Attributes
+    ----------
+    endmembers
+        ``(p, q)``.
+    faces
+        Components present on each face.
+    weights
+        Share of the positions on each face, ``(F,)``, sums to one.
+    log_likelihood
+        Mean over positions of the log-density.
+    start_log_likelihoods
+        Log-likelihood reached from each start on the positions of the search, ``(n_starts,)``.
+    facet_support
+        Expected number of positions from which each component is absent, ``(p,)``. Where it is
+        close to zero, the data do not say how much of that component the others hold.
+    converged
+        Whether the last climb ended because nothing was left to gain.
+    n_iter
+        Steps of the best start, over all noise levels.
+    """
+
+    endmembers: Floats
+    faces: tuple[Face, ...]
+    weights: Floats
+    log_likelihood: float
+    start_log_likelihoods: Floats
+    facet_support: Floats
+    converged: bool
+    n_iter: int
+
+
+def face_mixture(
+    scores: Floats,
+    n_components: int,
+    noise: Floats,
+    *,
+    random_state: int | np.random.Generator | None = None,
+    n_starts: int = 5,
+    max_face_size: int = 3,
+) -> FaceMixture:
+    r"""Fit endmembers to positions that lie uniformly on faces of their simplex.
+
+    Maximises :math:`\frac1N\sum_t\log\sum_F \pi_F\, p(z_t|F)` over endmembers and weights, with
+    the density of :mod:`hyperfuse_hs.algorithms.face_kernel` and a thin uniform background that
+    takes outliers.
+
+    Parameters
+    ----------
+    scores
+        Coordinates in the affine hull of the simplex, ``(N, q)``, ``q = n_components - 1``.
+    n_components
+        Number of endmembers ``p``, at least 2.
+    noise
+        Noise variance of each position, the same in all directions, ``(N,)``.
+    random_state
+        Seed or generator.
+    n_starts
+        Number of starts; the highest likelihood wins.
+    max_face_size
+        Largest number of components of a face, besides the whole simplex.
+
+    Returns
+    -------
+    FaceMixture
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, noise is negative, or the positions do not span the simplex.
+    """
+    data = standardise(scores, n_components, noise)
+    rng = np.random.default_rng(random_state)
+    faces = list_faces(n_components, max_face_size)
+    members, sizes = pad_faces(faces)
+    problem = FaceProblem(data.scores, data.noise, members, sizes, background_density(data.scores))
+    part = problem.subset(choose_positions(len(data.scores), SEARCH_POSITIONS, rng))
+    levels = anneal_levels(part)
+    uniform = np.full(len(faces), 1.0 / len(faces))
+    fits = [
+        anneal(part, start, uniform, levels)
+        for start in start_simplices(part, n_components, n_starts, rng)
+    ]
+    best = max(fits, key=lambda fit: fit.log_likelihood)
+    last = anneal(problem, best.endmembers, best.weights, levels[-1:])
+    posterior = problem.posterior(last.endmembers, last.weights)[1]
+    weights = last.weights / last.weights.sum()
+    return FaceMixture(
+        endmembers=data.restore(last.endmembers),
+        faces=faces,
+        weights=weights,
+        log_likelihood=last.log_likelihood / len(data.scores) + data.log_jacobian,
+        start_log_likelihoods=np.array([fit.log_likelihood for fit in fits]) / len(part.scores)
+        + data.log_jacobian,
+        facet_support=count_absent(posterior, faces, n_components),
+        converged=last.converged,
+        n_iter=best.n_iter + last.n_iter,
+    )
+
+
+def start_simplices(
+    problem: FaceProblem, n_components: int, n_starts: int, rng: np.random.Generator
+) -> list[Floats]:
+    """Guess simplices to start from: minimum volume, successive projection, then random searches.
+
+    Parameters
+    ----------
+    problem
+        Positions in the standard frame.
+    n_components
+        Number of vertices ``p``.
+    n_starts
+        Number of simplices.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        ``n_starts`` arrays ``(p, q)``.
+    """
+    starts = []
+    for index in range(n_starts):
+        if index == 0:
+            fit = minimum_volume(
+                problem.scores, n_components, problem.noise, random_state=rng, n_starts=2
+            )
+            vertices = fit.endmembers
+        elif index == 1:
+            vertices = problem.scores[successive_projection(problem.scores, n_components)]
+        else:
+            vertices = vertex_component_analysis(problem.scores, n_components, random_state=rng)
+            if index % 2:
+                vertices = vertices.mean(axis=0) + 1.3 * (vertices - vertices.mean(axis=0))
+        starts.append(vertices)
+    return starts
+
+
+def count_absent(posterior: Floats, faces: Sequence[Face], n_components: int) -> Floats:
+    """Count the positions on faces without each component.
+
+    Parameters
+    ----------
+    posterior
+        ``(N, F)``.
+    faces
+        Components of each face.
+    n_components
+        Number of components ``p``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Expected number of positions, ``(p,)``.
+    """
+    absent = np.array([[k not in face for face in faces] for k in range(n_components)])
+    return np.asarray(absent @ posterior.sum(axis=0))
+
+
+def face_posterior(
+    scores: Floats,
+    endmembers: Floats,
+    noise: Floats,
+    faces: Sequence[Face],
+    weights: Floats,
+) -> Floats:
+    """Compute the probability that each position lies on each face.
+
+    Parameters
+    ----------
+    scores
+        ``(N, q)``.
+    endmembers
+        ``(p, q)``, ``q = p - 1``.
+    noise
+        Noise variance of each position, ``(N,)``.
+    faces
+        Components of each face.
+    weights
+        Share of each face, ``(F,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(N, F)``; rows sum to one.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, noise is negative, or the positions do not span the simplex.
+    """
+    data = standardise(scores, len(endmembers), noise)
+    members, sizes = pad_faces(list(faces))
+    problem = FaceProblem(data.scores, data.noise, members, sizes, -np.inf)
+    moved = (endmembers - data.mean) @ data.axes.T / data.scale
+    return problem.posterior(np.ascontiguousarray(moved), weights)[1]
