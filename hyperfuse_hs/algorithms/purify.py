@@ -10,7 +10,10 @@ MOST = 1.0 - 1e-6
 """Largest part of a component that may be subtracted from it."""
 
 MAX_CHANNELS = 20_000
-"""Channels that bound the subtraction; of more, those with the least room are taken."""
+"""Channels that bound the subtraction at first; others are added where it turns out too large."""
+
+TOLERANCE = 1e-7
+"""Excess over the room in a channel, relative to it, that is rounding."""
 
 
 def amounts_to_cancel(intensities: NDArray[np.float64], component: int) -> NDArray[np.float64]:
@@ -73,25 +76,38 @@ def largest_amounts(
         ``(p,)`` amounts b >= 0 of largest sum with ``e_k - sum_j b_j e_j >= -slack``.
     """
     others = [j for j in range(len(factors)) if j != component]
-    room = factors[component] + slack
-    total = factors[others].sum(axis=0)
-    tight = total > 0
-    if np.count_nonzero(tight) > MAX_CHANNELS:
-        ratio = np.where(tight, room / np.where(tight, total, 1.0), np.inf)
-        chosen = np.argpartition(ratio, MAX_CHANNELS)[:MAX_CHANNELS]
-        tight = np.zeros_like(tight)
-        tight[chosen] = True
     amounts = np.zeros(len(factors))
-    if others and tight.any():
-        scale = np.where(room[tight] > 0, room[tight], 1.0)
-        found = linprog(
-            -np.ones(len(others)),
-            A_ub=np.vstack([(factors[others][:, tight] / scale).T, np.ones(len(others))]),
-            b_ub=np.append(room[tight] / scale, MOST),
-            bounds=(0.0, None),
-        )
-        amounts[others] = np.maximum(found.x, 0.0) if found.success else 0.0
-    return amounts
+    total = factors[others].sum(axis=0)
+    bound = np.flatnonzero(total > 0)
+    if not bound.size:
+        return amounts
+    room = factors[component, bound] + slack[bound]
+    scale = np.where(room > 0, room, 1.0)
+    rows, room = (factors[others][:, bound] / scale).T, room / scale
+    chosen = _worst(total[bound] / scale - room, min(MAX_CHANNELS, bound.size))
+    while True:
+        amounts[others] = _largest_within(rows[chosen], room[chosen])
+        excess = rows @ amounts[others] - room
+        excess[chosen] = -np.inf
+        more = _worst(excess, min(MAX_CHANNELS, int(np.sum(excess > TOLERANCE))))
+        if not more.size:
+            return amounts
+        chosen = np.concatenate([chosen, more])
+
+
+def _worst(excess: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    return np.argsort(-excess)[:count]
+
+
+def _largest_within(rows: NDArray[np.float64], room: NDArray[np.float64]) -> NDArray[np.float64]:
+    count = rows.shape[1]
+    found = linprog(
+        -np.ones(count),
+        A_ub=np.vstack([rows, np.ones(count)]),
+        b_ub=np.append(room, MOST),
+        bounds=(0.0, None),
+    )
+    return np.maximum(found.x, 0.0) if found.success else np.zeros(count)
 
 
 def subtract(
@@ -118,4 +134,4 @@ def subtract(
     mixing = np.eye(n_components)
     mixing[component] -= amounts
     mixing[component] /= 1.0 - amounts.sum()
-    return mixing, np.linalg.inv(mixing)
+    return mixing, np.asarray(np.linalg.inv(mixing), dtype=np.float64)
