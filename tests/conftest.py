@@ -1,33 +1,31 @@
-"""What all tests share: figures that need no screen, and the place of real data."""
+"""Fixtures for all tests."""
 
 import os
 from pathlib import Path
 
 import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+matplotlib.use("Agg")
+
+DATA = Path(os.environ.get("HYPERFUSE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 @pytest.fixture(autouse=True)
-def _close_figures():
+def close_figures():
     yield
     plt.close("all")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_data():
-    """Return the path of a file of measured data, which is not part of the repository."""
+    """Return the path of a file that is not part of the project, or skip the test."""
 
-    def find(*parts: str) -> Path:
-        folder = Path(os.environ.get("HYPERFUSE_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
-        path = folder.joinpath(*parts)
+    def path_of(*parts):
+        path = DATA.joinpath(*parts)
         if not path.exists():
-            pytest.skip(f"{path.name} is not in the folder HYPERFUSE_TEST_DATA")
+            pytest.skip(f"{'/'.join(parts)} is not there; HYPERFUSE_TEST_DATA names its folder")
         return path
 
-    return find
+    return path_of
