@@ -143,6 +143,8 @@ def test_edx_and_haadf_save_and_load(superx, tmp_path, extension):
 
 def test_native_methods_plot_the_fusion(superx):
     eds, haadf = superx()
+    # HyperSpy does not plot loadings of signals without navigation axes, so the image gets them.
+    haadf = haadf.transpose(signal_axes=0)
     h = eds.fuse(haadf, n_components=3, random_state=0, show_progressbar=False)
     for signal in (eds, haadf):
         signal.plot_bss_factors()
