@@ -81,15 +81,18 @@ def name_components(h: HypermodalSignal, detector: tuple[int, int]) -> list[str]
     Returns
     -------
     list of str
-        A label for each component. The only matter without Bragg rings is the carbon film.
+        A label for each component. The only matter without Bragg rings is the carbon film; where
+        a polymorph is not recognised, what is left stays without a name.
     """
     references = reference_patterns(detector=detector)
     found = recognise(h.get_factors("Diffraction"), references, Detector.disk_radius)
+    # The film is what remains; with more left over, which of them it is remains open.
+    all_found = {name for name, _ in found} >= set(references)
+    rest = "Carbon (no Bragg rings)" if all_found else "Not recognised"
     print("Named by correlation of diffraction rings with powder patterns")
-    labels = []
-    for number, (name, correlation) in enumerate(found):
-        labels.append(name.capitalize() if name else "Carbon (no Bragg rings)")
-        print(f"  component {number}: {labels[-1]:24} correlation {correlation:5.2f}")
+    labels = [name.capitalize() if name else rest for name, _ in found]
+    for number, (label, (_, correlation)) in enumerate(zip(labels, found, strict=True)):
+        print(f"  component {number}: {label:24} correlation {correlation:5.2f}")
     return labels
 
 
