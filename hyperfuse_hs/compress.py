@@ -127,7 +127,6 @@ def compress(
     model: NoiseModel,
     row_scale: NDArray[np.float64] | None,
     rng: np.random.Generator,
-    filling: float = 1.0,
 ) -> LowRank:
     """Find the leading singular triplets of the whitened data.
 
@@ -143,8 +142,6 @@ def compress(
         ``(N,)`` variance to divide the rows by, or None for ones.
     rng
         Source of the start vectors.
-    filling
-        Mean over the rows of the variance of their noise after that.
 
     Returns
     -------
@@ -153,15 +150,17 @@ def compress(
     """
     weight = 1 / np.sqrt(model.divisor)
     if fits_whole(modality):
-        scores, basis, energy = _compress_whole(modality, model, weight, row_scale, rng, filling)
+        scores, basis, energy, rows = _compress_whole(modality, model, weight, row_scale, rng)
     else:
         if row_scale is not None:
             facts = _survey(modality, _probe(modality, rng), 1 / row_scale)
         energy = float(np.sum(facts.channel_square * weight**2))
-        basis = _basis_from_sketch(modality, facts, model, weight, energy, rng, filling)
-        scores = project(modality, basis * weight[:, None].astype(np.float32), row_scale)
+        basis = _basis_from_sketch(modality, facts, model, weight, energy, rng)
+        vectors = np.hstack([basis * weight[:, None], _count_weights(weight)]).astype(np.float32)
+        projected = project(modality, vectors, row_scale)
+        scores, rows = projected[:, :-2], _row_variance(projected[:, -2:], model, row_scale)
     scores, basis, values = lowrank.rotate_to_singular(scores, basis)
-    count, gain = _rank(values, energy, modality.n_positions, model, filling)
+    count, gain = _rank(values, energy, modality.n_positions, model, rows)
     root = np.sqrt(gain) if gain > 0 else 1.0
     return LowRank(scores / root, basis, values / root, count, gain, model.channels)
 
@@ -171,14 +170,37 @@ def _rank(
     energy: float,
     n_positions: int,
     model: NoiseModel,
-    filling: float,
+    rows: NDArray[np.float64] | None = None,
 ) -> tuple[int, float]:
-    gain = model.gain
+    given = model.gain
     if model.kind == "none":
-        gain = (NOISE_FREE * values[0] / rank.noise_edge(n_positions, model.channels)) ** 2
-    count, gain = rank.significant_rank(values, energy, n_positions, model.channels, gain, filling)
-    floor = energy * np.finfo(np.float32).eps ** 2 / max(n_positions, 1)
+        given = (NOISE_FREE * values[0] / rank.noise_edge(n_positions, model.channels)) ** 2
+    count, gain = rank.significant_rank(values, energy, n_positions, model.channels, given, rows)
+    floor = energy * float(np.finfo(np.float32).eps) ** 2 / max(n_positions, 1)
     return min(count, MAX_RANK), max(gain, floor)
+
+
+def _count_weights(weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Columns whose products with counts give the noise of a position and how well it is known."""
+    return np.stack([weight**2, weight**4], axis=1)
+
+
+def _row_variance(
+    sums: NDArray[np.float64], model: NoiseModel, row_scale: NDArray[np.float64] | None
+) -> NDArray[np.float64] | None:
+    """Variance of the whitened noise of each position: for counts, their own weighted sum.
+
+    A position that holds what is rare elsewhere has more than unit noise. The sums are shrunk
+    towards their mean by the part of their variation that is noise.
+    """
+    if model.kind != "poisson":
+        return None
+    divisor = 1.0 if row_scale is None else np.sqrt(row_scale)
+    found = np.maximum(sums[:, 0] / divisor / model.channels, 0.0)
+    doubt = float(np.mean(sums[:, 1] / divisor**3)) / model.channels**2 * (model.gain or 1.0)
+    variance = float(np.var(found))
+    kept = max(0.0, 1.0 - doubt / variance) if variance > 0 else 0.0
+    return np.maximum(found.mean() + np.sqrt(kept) * (found - found.mean()), 0.0)
 
 
 def _compress_whole(
@@ -187,29 +209,35 @@ def _compress_whole(
     weight: NDArray[np.float64],
     row_scale: NDArray[np.float64] | None,
     rng: np.random.Generator,
-    filling: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float32], float]:
+) -> tuple[NDArray[np.float64], NDArray[np.float32], float, NDArray[np.float64] | None]:
     whole = np.empty((modality.n_positions, modality.n_channels), dtype=np.float32)
-    for rows, block in modality.blocks():
-        whole[rows] = block
+    for index, block in modality.blocks():
+        whole[index] = block
     whole *= weight.astype(np.float32)
     if row_scale is not None:
         whole /= np.sqrt(row_scale)[:, None].astype(np.float32)
+    sums = whole @ (_count_weights(weight) / weight[:, None]).astype(np.float32)
+    rows = _row_variance(sums.astype(np.float64), model, row_scale)
     energy = float(np.einsum("ij,ij->", whole, whole, dtype=np.float64))
-    wanted = _wanted(modality, model, energy, filling)
+    wanted = _wanted(modality, model, energy, rows)
     narrow = whole if whole.shape[0] > whole.shape[1] else whole.T
     vectors = lowrank.leading_eigenvectors(
         lambda v: narrow.T @ (narrow @ v), narrow.shape[1], wanted, rng
     )
     if narrow is not whole:
         vectors = lowrank.orthonormal(whole.T @ vectors)
-    return (whole @ vectors).astype(np.float64), vectors, energy
+    return (whole @ vectors).astype(np.float64), vectors, energy, rows
 
 
-def _wanted(modality: Modality, model: NoiseModel, energy: float, filling: float) -> lowrank.Floor:
+def _wanted(
+    modality: Modality,
+    model: NoiseModel,
+    energy: float,
+    rows: NDArray[np.float64] | None = None,
+) -> lowrank.Floor:
     def wanted(eigenvalues: NDArray[np.float64]) -> int:
         values = np.sqrt(np.maximum(eigenvalues, 0.0))
-        return _rank(values, energy, modality.n_positions, model, filling)[0]
+        return _rank(values, energy, modality.n_positions, model, rows)[0]
 
     return wanted
 
@@ -221,13 +249,12 @@ def _basis_from_sketch(
     weight: NDArray[np.float64],
     energy: float,
     rng: np.random.Generator,
-    filling: float,
 ) -> NDArray[np.float32]:
-    assert facts.sketch is not None
-    if facts.sketch.shape[1] < modality.n_channels:
+    assert facts.sketch is not None and facts.probe is not None
+    if facts.probe.shape[1] < modality.n_channels:
         return lowrank.orthonormal(facts.sketch * weight[:, None])
     gram = (facts.sketch * weight[:, None] * weight).astype(np.float32)
-    wanted = _wanted(modality, model, energy, filling)
+    wanted = _wanted(modality, model, energy)
     return lowrank.leading_eigenvectors(lambda v: gram @ v, len(gram), wanted, rng)
 
 

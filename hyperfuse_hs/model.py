@@ -94,8 +94,7 @@ def compress_all(
         name = source.modality.name
         rng = np.random.default_rng(seed)
         rows = None if own is None else row_divisor(own)
-        filling = 1.0 if own is None or rows is None else float(np.mean(own / rows))
-        return compression.compress(source.modality, facts[name], noise[name], rows, rng, filling)
+        return compression.compress(source.modality, facts[name], noise[name], rows, rng)
 
     reference = reduce(active[0], None)
     scales, kind = choose_scale(
@@ -266,7 +265,9 @@ def _coupling(
     active = [n for n, (role, _) in roles.items() if role != "passive"]
     weighted = [scores.modalities[n].scores * choices.weights.get(n, 1.0) for n in active]
     leads = [roles[n][0] == "lead" for n in active]
-    return coupling.couple(weighted, leads, minimum_rank=n_components)
+    noise = [scores.modalities[n].scores[:, scores.modalities[n].rank :] for n in active]
+    rows = np.mean(np.hstack(noise) ** 2, axis=1) if any(s.size for s in noise) else None
+    return coupling.couple(weighted, leads, minimum_rank=n_components, rows=rows)
 
 
 def _unmix_in_channels(

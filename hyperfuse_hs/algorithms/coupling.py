@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.algorithms.rank import noise_edge
+from hyperfuse_hs.algorithms.rank import noise_edge, uneven_edge
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,11 @@ class Coupling:
 
 
 def couple(
-    scores: Sequence[NDArray[np.float64]], leads: Sequence[bool], *, minimum_rank: int = 1
+    scores: Sequence[NDArray[np.float64]],
+    leads: Sequence[bool],
+    *,
+    minimum_rank: int = 1,
+    rows: NDArray[np.float64] | None = None,
 ) -> Coupling:
     """Find the joint subspace and denoise the lead modalities with it.
 
@@ -58,6 +62,9 @@ def couple(
         Per modality, whether it leads.
     minimum_rank
         Keep at least this many joint directions.
+    rows
+        ``(N,)`` variance of the noise of each position, of mean one; None for ones. Where noise
+        is concentrated on few positions, that of two modalities agrees more often by chance.
 
     Returns
     -------
@@ -67,7 +74,8 @@ def couple(
     stacked = np.hstack(list(scores))
     n, width = stacked.shape
     left, values, right = tall_svd(stacked)
-    edge = noise_edge(n, width)
+    uneven = 1.0 if rows is None else uneven_edge(rows, width)
+    edge = uneven * noise_edge(n, width)
     most = int(np.count_nonzero(values))
     rank = int(np.clip(np.count_nonzero(values > edge), min(minimum_rank, most), most))
     is_lead = np.repeat(list(leads), [s.shape[1] for s in scores])
@@ -78,7 +86,7 @@ def couple(
     covariance = own + leverage * (np.eye(len(own)) - own)
     whitened, lead_values, axes = _whiten(lead, covariance)
     shares = np.einsum("ij,jk,ki->i", axes.T, own, axes)
-    edges = _lead_edges(np.clip(shares, 0.0, 1.0), n, rank)
+    edges = uneven * _lead_edges(np.clip(shares, 0.0, 1.0), n, rank)
     return Coupling(left[:, :rank], values, edge, whitened, lead_values, edges)
 
 
@@ -92,7 +100,8 @@ def _lead_edges(shares: NDArray[np.float64], n: int, rank: int) -> NDArray[np.fl
     """
     freedom = 1.0 / np.maximum(shares**2 / n + (1.0 - shares) ** 2 / rank, 1.0 / n)
     edges = [noise_edge(f, shares.size) / np.sqrt(f) for f in freedom]
-    return np.sqrt(n) * np.array(edges)
+    result: NDArray[np.float64] = np.sqrt(n) * np.array(edges)
+    return result
 
 
 def tall_svd(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
 TRACY_WIDOM = 3.3
 """Quantile of the Tracy-Widom law (orthogonal class) exceeded once in about a thousand."""
@@ -35,13 +36,43 @@ def noise_edge(n_positions: float, n_channels: float) -> float:
     return float(np.sqrt(root**2 + TRACY_WIDOM * spread))
 
 
+def uneven_edge(rows: NDArray[np.float64], n_channels: float) -> float:
+    """Say how much further noise reaches where it is not the same at every position.
+
+    Parameters
+    ----------
+    rows
+        ``(N,)`` variance of the noise of each position.
+    n_channels
+        Number of channels, C.
+
+    Returns
+    -------
+    float
+        Edge of the singular values over that of unit noise: the square is the minimum over
+        ``a > max(v)`` of ``C a + a sum_t v_t / (a - v_t)`` (Silverstein and Choi, J. Multivar.
+        Anal. 54, 295 (1995), theorem 4.1), divided by ``(sqrt(N) + sqrt(C))**2``.
+    """
+    variances = np.maximum(rows, 0.0)
+    top = float(variances.max())
+    if top <= 0:
+        return 1.0
+
+    def reach(log_distance: float) -> float:
+        a = top * (1.0 + np.exp(log_distance))
+        return float(n_channels * a + a * np.sum(variances / (a - variances)))
+
+    squared = minimize_scalar(reach, bounds=(-12.0, 12.0), method="bounded").fun
+    return float(np.sqrt(squared) / (np.sqrt(variances.size) + np.sqrt(n_channels)))
+
+
 def significant_rank(
     singular_values: NDArray[np.float64],
     energy: float,
     n_positions: float,
     n_channels: float,
     gain: float | None = None,
-    filling: float = 1.0,
+    rows: NDArray[np.float64] | None = None,
 ) -> tuple[int, float]:
     """Count the singular values above the noise and measure the noise if it is not known.
 
@@ -55,8 +86,8 @@ def significant_rank(
         Size of the matrix.
     gain
         Variance of the noise; None to take it from what the significant part leaves.
-    filling
-        Mean over the positions of the variance of their noise over the largest one, `gain`.
+    rows
+        ``(N,)`` variance of the noise of each position, in units of `gain`; None for ones.
 
     Returns
     -------
@@ -68,14 +99,16 @@ def significant_rank(
     squares = np.asarray(singular_values, dtype=float) ** 2
     limit = min(n_positions, n_channels)
     rank, noise = 0, gain
+    filling = 1.0 if rows is None else float(np.mean(rows))
+    spread = 1.0 if rows is None else uneven_edge(rows, n_channels)
     for count in range(squares.size + 1):
         if gain is None:
             left = max(energy - squares[:count].sum(), 0.0)
             freedom = max(n_positions - count, 1.0) * max(n_channels - count, 1.0) * filling
-            noise = left / freedom if count < limit else 0.0
+            noise = left / freedom if count < limit and freedom > 0 else 0.0
         assert noise is not None
         rank = count
-        edge = noise * noise_edge(n_positions - count, n_channels - count) ** 2
+        edge = noise * (spread * noise_edge(n_positions - count, n_channels - count)) ** 2
         floor = energy * np.finfo(np.float32).eps ** 2
         if count == squares.size or squares[count] <= max(edge, floor):
             break
@@ -105,7 +138,8 @@ def signal_strength(
     inside = np.maximum(excess**2 - 4.0 * n_positions * n_channels, 0.0)
     strength: NDArray[np.float64] = np.where(excess > 0, (excess + np.sqrt(inside)) / 2, 0.0)
     edge = np.sqrt(n_positions * n_channels)
-    return np.where(strength > edge * (1 + 1e-9), strength, 0.0)
+    kept: NDArray[np.float64] = np.where(strength > edge * (1 + 1e-9), strength, 0.0)
+    return kept
 
 
 def score_noise(
@@ -130,7 +164,7 @@ def score_noise(
         ``(k,)`` standard deviations, at least 1 for significant columns.
     """
     strength = signal_strength(singular_values, n_positions, n_channels)
-    tiny = np.finfo(float).tiny
     known = 1.0 + n_channels / np.where(strength > 0, strength, 1.0)
     alone = singular_values / np.sqrt(n_positions)
-    return np.where(strength > 0, np.minimum(known, np.maximum(alone, tiny)), alone)
+    spread: NDArray[np.float64] = np.where(strength > 0, np.minimum(known, alone), alone)
+    return spread

@@ -40,4 +40,4 @@ def factors_from_projection(
     cross = design.T @ np.asarray(projection, dtype=np.float64)
     if nonnegative:
         return nonnegative_least_squares(gram, cross)
-    return np.linalg.lstsq(gram, cross, rcond=None)[0]
+    return np.asarray(np.linalg.lstsq(gram, cross, rcond=None)[0], dtype=np.float64)
