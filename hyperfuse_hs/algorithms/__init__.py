@@ -1,0 +1,1 @@
+"""Kernels on arrays: decomposition, unmixing, noise. No HyperSpy here."""
