@@ -113,9 +113,8 @@ def compress_all(
             own = scales[name]
             low = reference if source is active[0] and flat else reduce(source, own)
             part = _scores(source.modality, facts[name], noise[name], low)
-            if own is not None:
-                ratio = design_weight(common) / design_weight(own)
-                part.scores = part.scores * ratio[:, None]
+            ratio = design_weight(common) / (1.0 if own is None else design_weight(own))
+            part.scores = part.scores * ratio[:, None]
         part.scale = scales[name]
         part.seconds = time.perf_counter() - started
         parts.append(part)
