@@ -138,9 +138,8 @@ def _model(h: hf.signals.hypermodal.HypermodalSignal) -> Values:
 def weighted_svd(half: Half, n_components: int) -> Values:
     """Singular value decomposition of the counts over the root of the mean of each channel."""
     counts = half.eds.data.reshape(-1, half.eds.data.shape[-1]).astype(float)
-    root = np.sqrt(counts.mean(axis=0))
-    divisor = np.where(root > 0, root, 1.0)
-    left, values, right = np.linalg.svd(counts / divisor, full_matrices=False)
+    root = np.sqrt(counts.mean(axis=0) + LEAST_MEAN)
+    left, values, right = np.linalg.svd(counts / root, full_matrices=False)
     kept = slice(n_components)
     return ((left[:, kept] * values[kept]) @ right[kept] * root).reshape(half.eds.data.shape)
 
