@@ -9,6 +9,7 @@ from hyperfuse_hs.algorithms.rank import (
     score_noise,
     signal_strength,
     significant_rank,
+    uneven_edge,
 )
 
 SHAPES = [(400, 30), (120, 120), (40, 500), (600, 6), (200, 1)]
@@ -154,3 +155,32 @@ def test_rank_does_not_depend_on_the_unit_of_the_data(seed, unit):
     scaled_rank, scaled_noise = significant_rank(unit * values, unit**2 * energy, 60, 30)
     assert scaled_rank == rank
     assert scaled_noise == pytest.approx(unit**2 * noise, rel=1e-6)
+
+
+@given(st.integers(2, 3000), st.integers(1, 3000), st.floats(0.1, 10.0))
+def test_even_noise_reaches_as_far_as_noise_does(n, c, variance):
+    # The search for the minimum ends a little beside it.
+    found = uneven_edge(np.full(n, variance), c)
+    assert found == pytest.approx(np.sqrt(variance), rel=1e-4)
+
+
+@pytest.mark.parametrize(("n", "c"), [(600, 40), (200, 200), (60, 500)])
+@pytest.mark.parametrize("spread", [0.3, 1.0])
+def test_uneven_noise_reaches_as_far_as_simulated(n, c, spread):
+    rng = np.random.default_rng(9)
+    rows = np.exp(spread * rng.standard_normal(n))
+    tops = [leading(np.sqrt(rows)[:, None] * rng.standard_normal((n, c)))[0] for _ in range(10)]
+    assert max(tops) < uneven_edge(rows, c) * noise_edge(n, c)
+    assert np.mean(tops) > 0.85 * uneven_edge(rows, c) * noise_edge(n, c)
+
+
+def test_noise_at_few_positions_is_not_taken_for_signal():
+    n, c = 400, 60
+    rows = np.where(np.arange(n) < 10, 20.0, 1.0)
+    rng = np.random.default_rng(10)
+    matrix = np.sqrt(rows)[:, None] * rng.standard_normal((n, c))
+    values, energy = leading(matrix), np.sum(matrix**2)
+    assert significant_rank(values, energy, n, c)[0] > 0
+    rank, noise = significant_rank(values, energy, n, c, rows=rows)
+    assert rank == 0
+    assert noise == pytest.approx(1.0, rel=0.05)
