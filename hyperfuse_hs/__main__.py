@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     if not options.files and (given or options.lazy):
         parser.error("options other than --out and --random-state need a FILE")
-    out = options.out or Path("fused.hspy" if options.files else "tio2.hspy")
+    out = options.out or Path("hyperfuse_fused.hspy" if options.files else "hyperfuse_tio2.hspy")
     try:
         check_out(out, options.files)
         if options.files:
