@@ -109,9 +109,14 @@ def leave_out_empty(
     for fact in facts.values():
         fact.total = fact.total[~empty]
 
-    def fewer(modality: Modality | None) -> Modality | None:
-        return None if modality is None else replace(modality, excluded_positions=excluded)
+    def fewer(modality: Modality) -> Modality:
+        return replace(modality, excluded_positions=excluded)
 
     return [
-        replace(s, modality=fewer(s.modality), variance=fewer(s.variance)) for s in sources
+        replace(
+            source,
+            modality=fewer(source.modality),
+            variance=None if source.variance is None else fewer(source.variance),
+        )
+        for source in sources
     ], scale

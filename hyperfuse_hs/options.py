@@ -166,9 +166,10 @@ class Options:
                 continue
             if isinstance(value, bool) or not isinstance(value, Real):
                 raise TypeError(f"Expected a number as weight of {name}. Got {value!r}.")
-            if not 0 <= value < np.inf:
+            weight = float(value)
+            if not 0 <= weight < np.inf:
                 raise ValueError(f"Expected a weight of at least 0 for {name}. Got {value!r}.")
-            chosen[name] = float(value)
+            chosen[name] = weight
         return chosen
 
 

@@ -16,7 +16,7 @@ from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.purification import purified
 from hyperfuse_hs.signals import templates
 from hyperfuse_hs.signals.figures import PlottedFusion
-from hyperfuse_hs.signals.report import learning_results, summary
+from hyperfuse_hs.signals.report import native_results, summary
 from hyperfuse_hs.writeback import write_back_all
 
 
@@ -224,7 +224,7 @@ class HypermodalSignal(PlottedFusion):
         self._scores, self._result = wider, more
         self._natives[modality.name] = signal
         self._templates[modality.name] = templates.template_of(signal, modality.name)
-        write_back_all([(signal, learning_results(more, modality.name))])
+        write_back_all([(signal, native_results(more, modality.name))])
         return self
 
     def _new_modality(self, signal: BaseSignal, name: str | None) -> Modality:
@@ -317,7 +317,7 @@ class HypermodalSignal(PlottedFusion):
         """
         result = self._whole()
         write_back_all(
-            (signal, learning_results(result, name)) for name, signal in self._natives.items()
+            (signal, native_results(result, name)) for name, signal in self._natives.items()
         )
 
     def _modality(self, name: str) -> Any:

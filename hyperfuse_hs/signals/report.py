@@ -58,7 +58,7 @@ def summary(result: FusionResult) -> str:
     return "\n".join(lines)
 
 
-def learning_results(result: FusionResult, name: str) -> dict[str, Any]:
+def native_results(result: FusionResult, name: str) -> dict[str, Any]:
     """Arrange what HyperSpy's learning results of one native signal hold.
 
     Parameters
