@@ -247,6 +247,13 @@ def from_plain(kind: type[Any], plain: dict[str, Any]) -> Any:
             values[name] = tuple(int(n) for n in np.asarray(value))
         elif hasattr(value, "compute"):
             values[name] = value.compute()
-        elif isinstance(value, np.generic):
-            values[name] = value.item()
+        elif name == "options":
+            values[name] = {key: _plain_number(item) for key, item in value.items()}
+        else:
+            values[name] = _plain_number(value)
     return kind(**values)
+
+
+def _plain_number(value: Any) -> Any:
+    """Return a number of numpy, as files give them back, as one of Python."""
+    return value.item() if isinstance(value, np.generic) else value

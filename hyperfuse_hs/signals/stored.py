@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import dask.array as da
 from hyperspy.signal import BaseSignal
 
 from hyperfuse_hs.result import Choices, FusionResult, Scores, as_plain, from_plain
@@ -61,7 +62,8 @@ class StoredFusion(BaseSignal):
     ) -> Self:
         scan = next(axes for t in kept.values() if (axes := templates.axes_of(t, navigate=True)))
         axis = {**templates.component_axis(result.n_components), "navigate": False}
-        data = result.abundances.reshape(*result.navigation_shape, -1)
+        # A copy: what the user does to the data must not change the result behind them.
+        data = result.abundances.reshape(*result.navigation_shape, -1).copy()
         title = "Abundances of " + ", ".join(kept)
         h = cls(data, axes=[*scan, axis], metadata={"General": {"title": title}})
         h._scores, h._result, h._choices = scores, result, choices
@@ -91,7 +93,7 @@ class StoredFusion(BaseSignal):
             self._result = from_plain(FusionResult, stored["result"])
             self._choices = choices_from_plain(stored["choices"])
             listed = [stored["templates"][f"m{i}"] for i in range(len(stored["templates"]))]
-            self._templates = {str(t["name"]): t for t in listed}
+            self._templates = {str(t["name"]): _in_memory(t) for t in listed}
 
     def _deepcopy_with_new_data(self, *args: Any, **kwargs: Any) -> Self:
         fresh = super()._deepcopy_with_new_data(*args, **kwargs)
@@ -135,3 +137,10 @@ class StoredFusion(BaseSignal):
                 f"Expected one of the modalities {self.modalities}, by name or signal. Got {m!r}."
             )
         return m
+
+
+def _in_memory(value: Any) -> Any:
+    """Plain values with the arrays that a lazily read file holds computed."""
+    if isinstance(value, dict):
+        return {key: _in_memory(item) for key, item in value.items()}
+    return value.compute() if isinstance(value, da.Array) else value
