@@ -20,7 +20,7 @@ from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.express import express, passive_scores, project_on
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.result import Choices, FusionResult, ModalityScores, Scores
-from hyperfuse_hs.scaling import choose_scale, design_weight, row_divisor
+from hyperfuse_hs.scaling import carry_scale_noise, choose_scale, design_weight, row_divisor
 from hyperfuse_hs.unmixing import (
     SIGNED,
     Unmixed,
@@ -118,6 +118,11 @@ def compress_all(
         part.scale = scales[name]
         part.seconds = time.perf_counter() - started
         parts.append(part)
+    if scales[first.name] is not None:
+        leading = next(part for part in parts if part.name == first.name)
+        for part in parts:
+            if part.scores.size and part is not leading and part.divisor.size == 1:
+                carry_scale_noise(part, leading)
     basis = _common_basis(parts, common)
     scores = Scores(
         first.navigation_shape,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hyperfuse_hs.algorithms import rank
 from hyperfuse_hs.algorithms.lowrank import LowRank
 from hyperfuse_hs.compress import NoiseModel
+from hyperfuse_hs.result import ModalityScores
 
 SCALES = ("auto", "none", "total")
 
@@ -151,3 +152,31 @@ def follows_thickness(low: LowRank) -> bool:
     misfit = float(np.mean((1 - scores @ plane) ** 2))
     expected = float(np.sum((plane * spread) ** 2))
     return misfit > MISFIT * expected and misfit > LEAST_VARIATION**2
+
+
+def carry_scale_noise(part: ModalityScores, reference: ModalityScores) -> None:
+    """Give an image the noise of the intensity that it is divided by, and its dark level.
+
+    The local intensity is estimated from the reference, noise included, and an image with a dark
+    level does not follow it. Next to the small noise of an image neither can be left out: a
+    sharp image would take both for variation of the specimen. What the significant scores of the
+    reference do not explain of the image counts as noise.
+
+    Parameters
+    ----------
+    part
+        Scores of a single channel; scores, singular values, rank and gain are changed in place.
+    reference
+        Scores of the signal that the intensity is taken from.
+    """
+    known = reference.scores[:, : max(reference.rank, 1)]
+    values = part.scores[:, 0]
+    fitted = known @ np.linalg.lstsq(known, values, rcond=None)[0]
+    freedom = max(len(values) - known.shape[1], 1)
+    variance = float(np.sum((values - fitted) ** 2)) / freedom
+    if variance > 1:
+        root = np.sqrt(variance)
+        part.scores = part.scores / root
+        part.singular_values = part.singular_values / root
+        part.gain = part.gain * variance
+        part.rank = int(np.count_nonzero(part.singular_values > part.edge))
