@@ -114,7 +114,13 @@ def scoring_step(now: Evaluation, damping: float, n_positions: int) -> tuple[Flo
 
 
 def anneal(
-    problem: FaceProblem, endmembers: Floats, weights: Floats, levels: Sequence[float]
+    problem: FaceProblem,
+    endmembers: Floats,
+    weights: Floats,
+    levels: Sequence[float],
+    *,
+    max_iter: int = 100,
+    tolerance: float = 0.01,
 ) -> Climb:
     """Climb at falling levels of extra noise.
 
@@ -126,6 +132,8 @@ def anneal(
         Start, ``(p, q)`` and ``(F,)``.
     levels
         Variances added to that of every position, the last one for the result.
+    max_iter, tolerance
+        Of the climb at the last level, see :func:`climb`.
 
     Returns
     -------
@@ -143,8 +151,8 @@ def anneal(
             blurred,
             found.endmembers,
             weights,
-            max_iter=100 if last else 30,
-            tolerance=0.01 if last else 1.0,
+            max_iter=max_iter if last else min(max_iter, 30),
+            tolerance=tolerance if last else 1.0,
         )
         n_iter += found.n_iter
     return replace(found, n_iter=n_iter)

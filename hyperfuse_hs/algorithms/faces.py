@@ -19,16 +19,12 @@ from hyperfuse_hs.algorithms.face_search import (
     anneal_levels,
     background_density,
 )
-from hyperfuse_hs.algorithms.simplex import (
-    SEARCH_POSITIONS,
-    minimum_volume,
-    successive_projection,
-    vertex_component_analysis,
-)
+from hyperfuse_hs.algorithms.simplex import SEARCH_POSITIONS
 from hyperfuse_hs.algorithms.standard_scores import (
     choose_positions,
     standardise,
 )
+from hyperfuse_hs.algorithms.starts import escape, start_simplices
 
 
 @dataclass(frozen=True)
@@ -114,10 +110,11 @@ def face_mixture(
     levels = anneal_levels(part)
     uniform = np.full(len(faces), 1.0 / len(faces))
     fits = [
-        anneal(part, start, uniform, levels)
+        anneal(part, start, uniform, levels, max_iter=40, tolerance=0.3)
         for start in start_simplices(part, n_components, n_starts, rng)
     ]
     best = max(fits, key=lambda fit: fit.log_likelihood)
+    best = escape(part, best, levels[-2:])
     last = anneal(problem, best.endmembers, best.weights, levels[-1:])
     posterior = problem.posterior(last.endmembers, last.weights)[1]
     weights = last.weights / last.weights.sum()
@@ -132,44 +129,6 @@ def face_mixture(
         converged=last.converged,
         n_iter=best.n_iter + last.n_iter,
     )
-
-
-def start_simplices(
-    problem: FaceProblem, n_components: int, n_starts: int, rng: np.random.Generator
-) -> list[Floats]:
-    """Guess simplices to start from: minimum volume, successive projection, then random searches.
-
-    Parameters
-    ----------
-    problem
-        Positions in the standard frame.
-    n_components
-        Number of vertices ``p``.
-    n_starts
-        Number of simplices.
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    list of numpy.ndarray
-        ``n_starts`` arrays ``(p, q)``.
-    """
-    starts = []
-    for index in range(n_starts):
-        if index == 0:
-            fit = minimum_volume(
-                problem.scores, n_components, problem.noise, random_state=rng, n_starts=2
-            )
-            vertices = fit.endmembers
-        elif index == 1:
-            vertices = problem.scores[successive_projection(problem.scores, n_components)]
-        else:
-            vertices = vertex_component_analysis(problem.scores, n_components, random_state=rng)
-            if index % 2:
-                vertices = vertices.mean(axis=0) + 1.3 * (vertices - vertices.mean(axis=0))
-        starts.append(vertices)
-    return starts
 
 
 def count_absent(posterior: Floats, faces: Sequence[Face], n_components: int) -> Floats:

@@ -15,7 +15,7 @@ from hyperfuse_hs.algorithms.face_search import (
 from hyperfuse_hs.algorithms.standard_scores import check_scores, choose_positions, standardise
 
 # Positions the annealing runs on; the last steps take all of them.
-SEARCH_POSITIONS = 6000
+SEARCH_POSITIONS = 2000
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def vertex_component_analysis(
     span = np.eye(lifted.shape[1])[:, -1:]
     chosen: list[int] = []
     for _ in range(n_components):
-        direction = rng.standard_normal(lifted.shape[1])
+        direction = rng.standard_normal((lifted.shape[1],))
         basis = np.linalg.qr(span)[0]
         for _ in range(2):  # the second time removes the rounding of the first
             direction -= basis @ (basis.T @ direction)
@@ -191,7 +191,7 @@ def minimum_volume(
         else:
             vertices = vertex_component_analysis(part.scores, n_components, random_state=rng)
         pushed = vertices.mean(axis=0) + 1.5 * (vertices - vertices.mean(axis=0))
-        fits.append(anneal(part, pushed, np.ones(1), levels))
+        fits.append(anneal(part, pushed, np.ones(1), levels, max_iter=40, tolerance=0.3))
     best = max(fits, key=lambda fit: fit.log_likelihood)
     last = anneal(problem, best.endmembers, best.weights, levels[-1:])
     n = len(data.scores)

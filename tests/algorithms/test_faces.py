@@ -1,0 +1,192 @@
+"""The face mixture: its density, its climb, and recovery against the oracle."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hyperfuse_hs.algorithms.face_geometry import list_faces, pad_faces
+from hyperfuse_hs.algorithms.face_problem import FaceProblem
+from hyperfuse_hs.algorithms.face_search import climb
+from hyperfuse_hs.algorithms.faces import face_mixture, face_posterior
+
+
+def vertices_of(rng, p):
+    return 3 * np.eye(p, p - 1) + 0.3 * rng.standard_normal((p, p - 1))
+
+
+def interfaces(rng, n_positions, p):
+    """Half pure positions, the others on edges; the last component is never purer than 0.6."""
+    abundances = np.zeros((n_positions, p))
+    for row in abundances:
+        first, second = rng.choice(p - 1, 2, replace=False)
+        share = rng.random()
+        row[first] = 1.0
+        if share < 0.35:
+            row[[first, second]] = share / 0.35, 1 - share / 0.35
+        elif share < 0.5:
+            purity = 0.6 * rng.random()
+            row[[first, -1]] = 1 - purity, purity
+    return abundances
+
+
+def capped(rng, n_positions, p):
+    """At most three components, none purer than 0.8."""
+    rows = []
+    while len(rows) < n_positions:
+        row = np.zeros(p)
+        row[rng.choice(p, rng.integers(2, 4), replace=False)] = 1
+        row[row > 0] = rng.dirichlet(np.ones(int(row.sum())))
+        if row.max() <= 0.8:
+            rows.append(row)
+    return np.array(rows)
+
+
+def mixture(design, seed, n_positions=1500, p=4, sigma=0.05):
+    rng = np.random.default_rng(seed)
+    vertices = vertices_of(rng, p)
+    abundances = design(rng, n_positions, p)
+    noise = sigma**2 * rng.uniform(0.5, 2.0, n_positions)
+    scores = abundances @ vertices
+    scores += np.sqrt(noise)[:, None] * rng.standard_normal(scores.shape)
+    return scores, noise, vertices, abundances
+
+
+def distance(found, truth):
+    gaps = np.linalg.norm(found[:, None] - truth[None], axis=2)
+    order = gaps.argmin(axis=0)
+    assert len(set(order)) == len(truth)
+    return np.sqrt(np.sum((found[order] - truth) ** 2))
+
+
+def small_problem(seed, p=4):
+    rng = np.random.default_rng(seed)
+    vertices = vertices_of(rng, p)
+    noise = rng.uniform(0.002, 0.2, 60)
+    scores = rng.dirichlet(np.full(p, 0.5), 60) @ vertices
+    scores += np.sqrt(noise)[:, None] * rng.standard_normal(scores.shape)
+    weights = rng.dirichlet(np.ones(len(list_faces(p, 3))))
+    members, sizes = pad_faces(list_faces(p, 3))
+    return FaceProblem(scores, noise, members, sizes, -12.0), vertices, weights
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1000), st.integers(2, 5))
+def test_gradient_agrees_with_finite_differences(seed, p):
+    problem, vertices, weights = small_problem(seed, p)
+    expected = np.empty(vertices.shape)
+    for index in np.ndindex(vertices.shape):
+        step = np.zeros(vertices.shape)
+        step[index] = 1e-6
+        up = problem.evaluate(vertices + step, weights).log_likelihood
+        down = problem.evaluate(vertices - step, weights).log_likelihood
+        expected[index] = (up - down) / 2e-6
+    found = problem.evaluate(vertices, weights).gradient
+    np.testing.assert_allclose(found, expected.ravel(), atol=1e-6 * np.abs(expected).max() + 1e-5)
+
+
+@pytest.mark.parametrize("height", [2.0, 0.2, 0.05])
+def test_density_of_every_triangle_integrates_to_one_however_thin(height):
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.4, height]])
+    sigma, step = 0.1, 0.025
+    axis = np.arange(-7.0, 8.0, step)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    members, sizes = pad_faces([(0, 1, 2)])
+    problem = FaceProblem(grid, np.full(len(grid), sigma**2), members, sizes, -np.inf)
+    density = np.exp(problem.posterior(corners, np.ones(1))[0])
+    assert density.sum() * step**2 == pytest.approx(1.0, abs=1e-3)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1000))
+def test_likelihood_does_not_fall_during_the_climb(seed):
+    problem, vertices, weights = small_problem(seed)
+    start = 1.2 * vertices
+    values = [problem.evaluate(start, weights).log_likelihood + np.log(weights).mean()]
+    for n_iter in range(1, 8):
+        found = climb(problem, start, weights, max_iter=n_iter, tolerance=0.0)
+        values.append(found.log_likelihood + np.log(found.weights).mean())
+    assert np.all(np.diff(values) >= -1e-9)
+
+
+@pytest.mark.parametrize("design", [interfaces, capped])
+@pytest.mark.parametrize("seed", range(2))
+def test_endmembers_reach_the_cramer_rao_bound(design, seed):
+    scores, noise, vertices, _ = mixture(design, seed)
+    fit = face_mixture(scores, 4, noise, random_state=0)
+    problem = FaceProblem(scores, noise, *pad_faces(fit.faces), -np.inf)
+    # No start knows more than the truth: what is found must be at least as likely.
+    from_truth = climb(problem, vertices, np.full(len(fit.faces), 1 / len(fit.faces)))
+    assert fit.log_likelihood * len(scores) > from_truth.log_likelihood - 0.5
+    information = problem.evaluate(vertices, from_truth.weights).information
+    bound = np.sqrt(np.trace(np.linalg.inv(information)))
+    assert distance(fit.endmembers, vertices) < 2 * bound
+    assert fit.converged
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_endmembers_of_pure_phases_are_as_good_as_with_known_abundances(seed):
+    scores, noise, vertices, abundances = mixture(interfaces, seed)
+    fit = face_mixture(scores, 4, noise, random_state=0)
+    root = np.sqrt(noise)[:, None]
+    oracle = np.linalg.lstsq(abundances / root, scores / root, rcond=None)[0]
+    assert distance(fit.endmembers, vertices) < 1.5 * distance(oracle, vertices)
+
+
+def test_posterior_rows_sum_to_one_and_find_the_faces():
+    scores, noise, _, abundances = mixture(interfaces, 3, sigma=0.02)
+    fit = face_mixture(scores, 4, noise, random_state=0)
+    posterior = face_posterior(scores, fit.endmembers, noise, fit.faces, fit.weights)
+    np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-12)
+    sizes = np.array([len(face) for face in fit.faces])
+    found = posterior @ (sizes == 1)
+    assert found[abundances.max(axis=1) == 1.0].mean() > 0.9
+    assert fit.weights.sum() == pytest.approx(1.0)
+    assert np.all(fit.facet_support > 0.3 * len(scores))
+
+
+def test_turned_moved_scaled_scores_give_turned_moved_scaled_endmembers():
+    scores, noise, _, _ = mixture(interfaces, 4, 500)
+    before = scores.copy(), noise.copy()
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    fit = face_mixture(scores, 4, noise, random_state=1, n_starts=2)
+    again = face_mixture(5 * scores @ turn + 2, 4, 25 * noise, random_state=1, n_starts=2)
+    np.testing.assert_allclose(again.endmembers, 5 * fit.endmembers @ turn + 2, atol=5e-3)
+    assert again.log_likelihood == pytest.approx(fit.log_likelihood - 3 * np.log(5), abs=1e-5)
+    np.testing.assert_array_equal(scores, before[0])
+    np.testing.assert_array_equal(noise, before[1])
+
+
+def test_order_of_positions_does_not_matter_and_seed_repeats():
+    scores, noise, _, _ = mixture(capped, 5, 500)
+    order = np.random.default_rng(0).permutation(500)
+    fit = face_mixture(scores, 4, noise, random_state=1)
+    same = face_mixture(scores, 4, noise, random_state=1)
+    shuffled = face_mixture(scores[order], 4, noise[order], random_state=1)
+    np.testing.assert_array_equal(fit.endmembers, same.endmembers)
+    assert distance(shuffled.endmembers, fit.endmembers) < 5e-3
+
+
+@pytest.mark.parametrize("case", ["two components", "fewest", "duplicates", "no noise"])
+def test_extreme_input_gives_finite_endmembers(case):
+    scores, noise, _, _ = mixture(capped, 6, 300)
+    p = 4
+    if case == "two components":
+        scores, p = scores[:, :1], 2
+    elif case == "fewest":
+        scores, noise = scores[:5], noise[:5]
+    elif case == "duplicates":
+        scores, noise = np.repeat(scores[:30], 10, axis=0), np.repeat(noise[:30], 10)
+    else:
+        noise = np.zeros(300)
+    fit = face_mixture(scores, p, noise, random_state=0, n_starts=3)
+    assert fit.endmembers.shape == (p, p - 1)
+    assert np.isfinite(fit.endmembers).all()
+    assert np.isfinite(fit.log_likelihood)
+
+
+def test_constant_scores_are_refused():
+    with pytest.raises(ValueError, match="span only 0 directions, 3 components need 2"):
+        face_mixture(np.ones((20, 2)), 3, np.ones(20))
+    with pytest.raises(ValueError, match="Got 2 positions for 3 components"):
+        face_mixture(np.eye(2), 3, np.ones(2))
