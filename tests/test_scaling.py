@@ -6,9 +6,11 @@ from hypothesis.extra.numpy import arrays
 
 from hyperfuse_hs import compress
 from hyperfuse_hs.modality import Modality
+from hyperfuse_hs.result import ModalityScores
 from hyperfuse_hs.scaling import (
     LEAST_INTENSITY,
     SCALES,
+    carry_scale_noise,
     choose_scale,
     denoised_total,
     design_weight,
@@ -120,3 +122,37 @@ def test_given_maps_are_taken_by_name():
     assert scales["a"] is None
     np.testing.assert_allclose(scales["b"], np.linspace(0.5, 1.5, 400))
     assert words == "as given"
+
+
+def _one_channel(values, rank=1):
+    n = len(values)
+    return ModalityScores(
+        name="HAADF",
+        signal_shape=(),
+        excluded=np.zeros(1, dtype=bool),
+        noise="gaussian",
+        gain=2.0,
+        nonnegative=True,
+        divisor=np.ones(1),
+        channels=1.0,
+        scores=values[:, None],
+        singular_values=np.array([np.linalg.norm(values)]),
+        rank=rank,
+        edge=float(np.sqrt(n) + 1),
+    )
+
+
+@pytest.mark.parametrize("misfit", [0.5, 30.0])
+def test_an_image_gets_the_noise_that_the_reference_leaves(misfit):
+    rng = np.random.default_rng(3)
+    reference = _one_channel(rng.normal(size=400) * 50 + 100)
+    part = _one_channel(3 * reference.scores[:, 0] + misfit * rng.normal(size=400))
+    before = part.scores.copy()
+    carry_scale_noise(part, reference)
+    known = reference.scores
+    left = part.scores[:, 0] - known[:, 0] * (known[:, 0] @ part.scores[:, 0]) / np.sum(known**2)
+    expected = 2.0 * max(1.0, misfit**2)
+    assert part.gain == pytest.approx(expected, rel=0.2)
+    # Noise below one stays as the image itself says; above, what is left has unit variance.
+    assert np.var(left) == pytest.approx(min(1.0, misfit**2), rel=0.2)
+    np.testing.assert_allclose(part.scores * np.sqrt(part.gain / 2.0), before)
