@@ -255,6 +255,40 @@ def test_thickness_does_not_enter_the_abundances():
     assert spectral_angle(found, factors["spectrum"]).max() < 2
 
 
+def test_modalities_may_have_intensities_of_their_own():
+    data, truth, factors = phantom(16)
+    rng = np.random.default_rng(0)
+    n = int(np.prod(NAVIGATION))
+    maps = {"spectrum": rng.uniform(0.3, 1.7, n), "pattern": None}
+    varied = maps["spectrum"][:, None] * truth
+    data["spectrum"] = rng.poisson(varied @ factors["spectrum"]).reshape(*NAVIGATION, 40)
+    del data["image"]
+    scores, result = fused(data, scale=maps)
+    assert error(result.abundances, truth) < 0.03
+    assert scores.scale_kind == "as given"
+    # The maps are on one plane for both, so the pattern adds no rank but its own.
+    flat = fused({"spectrum": phantom(16)[0]["spectrum"], "pattern": data["pattern"]})[1]
+    assert result.basis.shape[1] == flat.basis.shape[1]
+
+
+@pytest.mark.parametrize(("n_channels", "strength"), [(20, 8.0), (400, 2.0)])
+def test_scores_have_unit_noise_whatever_the_number_of_channels(n_channels, strength):
+    rng = np.random.default_rng(17)
+    n = int(np.prod(NAVIGATION))
+    maps = np.linalg.qr(rng.standard_normal((n, 2)))[0]
+    spectra = np.linalg.qr(rng.standard_normal((n_channels, 2)))[0]
+    level = strength * np.sqrt(np.sqrt(n * n_channels))
+    variances = []
+    for _ in range(10):
+        data = 3.0 * (level * maps @ spectra.T + rng.standard_normal((n, n_channels)))
+        made = sources({"a": data.reshape(*NAVIGATION, n_channels)})
+        found = compress_all(made, survey_all(made, 0), "none", 0).modalities["a"]
+        assert found.rank == 2
+        off = found.scores[:, :2] - maps @ (maps.T @ found.scores[:, :2])
+        variances.append(np.sum(off**2, axis=0) / (n - 2))
+    np.testing.assert_allclose(np.mean(variances, axis=0), 1.0, atol=0.1)
+
+
 def test_roles_and_weights_given_by_the_user():
     data, _, _ = phantom(13)
     choices = replace(CHOICES, roles={"pattern": "passive", "image": "support"})
