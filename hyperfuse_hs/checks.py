@@ -49,8 +49,15 @@ def check_facts(source: Source, facts: Survey) -> None:
     check_values(source, facts)
     if facts.minimum == facts.maximum:
         raise ValueError(
-            f"Expected data that vary. Got {facts.minimum:g} everywhere in {name}. Leave it out."
+            f"Expected data that vary. Got {facts.minimum:g} everywhere in {name}"
+            + (" that is not masked (True = excluded)" if _is_masked(source) else "")
+            + ". Leave it out."
         )
+
+
+def _is_masked(source: Source) -> bool:
+    modality = source.modality
+    return bool(modality.excluded_positions.any() or modality.excluded_channels.any())
 
 
 def check_values(source: Source, facts: Survey) -> None:

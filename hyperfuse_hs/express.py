@@ -58,19 +58,27 @@ def project_on(scores: Scores, modality: Modality, facts: Survey | None = None) 
     part.projection = compression.back_project(modality, scores.basis, rows, facts)
     if facts is not None:
         part.nonnegative = facts.minimum >= 0
-        if not facts.n_not_finite:
-            _estimate_noise(part, modality, facts)
     part.passes = modality.passes
     part.seconds += time.perf_counter() - started
 
 
-def _estimate_noise(part: ModalityScores, modality: Modality, facts: Survey) -> None:
-    """Take what the common basis leaves of a passive modality as its noise.
+def estimate_noise(
+    part: ModalityScores, modality: Modality, facts: Survey, found: compression.NoiseModel
+) -> None:
+    """Give a passive modality its noise, of unknown size what the common basis leaves of the data.
 
     This includes what only this modality sees, so its residual is 1 on average where nothing
     better is known, and tells where it fits worse than elsewhere.
+
+    Parameters
+    ----------
+    part
+        Changed in place; projected already.
+    modality, facts
+        The data and what the pass found.
+    found
+        What is known of the noise.
     """
-    found = compression.noise_model("auto", modality, facts, None)
     part.noise, part.divisor, part.channels = found.kind, found.divisor, found.channels
     if found.gain is None:
         squares = np.einsum("ij,ij->j", part.projection, part.projection, dtype=np.float64)
@@ -210,6 +218,9 @@ def with_passive(scores: Scores, modality: Modality) -> tuple[Survey, Scores]:
     facts = Survey(modality.n_positions, modality.n_channels)
     wider = replace(scores, modalities={**scores.modalities, modality.name: part})
     project_on(wider, modality, facts)
+    if not facts.n_not_finite:
+        found = compression.noise_model("auto", modality, facts, None)
+        estimate_noise(part, modality, facts, found)
     return facts, wider
 
 

@@ -168,8 +168,6 @@ def _noise(signal: BaseSignal, noise: Any, modality: Modality) -> tuple[str, Mod
             f"noise of {modality.name} must be one of {', '.join(NOISE_KINDS)} or its variance. "
             f"Got {type(noise).__name__}."
         )
-    if not isinstance(array, da.Array):
-        _check_variance(modality.name, array)
     try:
         view = (da if isinstance(array, da.Array) else np).broadcast_to(array, shape)
     except ValueError:
@@ -185,15 +183,6 @@ def _noise(signal: BaseSignal, noise: Any, modality: Modality) -> tuple[str, Mod
         modality.excluded_channels,
         modality.watch,
     )
-
-
-def _check_variance(name: str, variance: NDArray[Any]) -> None:
-    bad = np.count_nonzero(~((variance >= 0) & (variance < np.inf)))
-    if bad or not variance.any():
-        raise ValueError(
-            f"The variance of {name} must be finite, not negative and not zero everywhere. Got "
-            + (f"{bad} other value(s)." if bad else 'zeros only. Use noise="none" instead.')
-        )
 
 
 def scale_of(scale: Any, options: Options, excluded: NDArray[np.bool_], shape: tuple[int, ...]):

@@ -17,7 +17,7 @@ from hyperfuse_hs import compress as compression
 from hyperfuse_hs.algorithms import coupling, rank
 from hyperfuse_hs.algorithms.lowrank import LowRank
 from hyperfuse_hs.algorithms.survey import Survey
-from hyperfuse_hs.express import express, passive_scores, project_on
+from hyperfuse_hs.express import estimate_noise, express, passive_scores, project_on
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.result import Choices, FusionResult, ModalityScores, Scores
 from hyperfuse_hs.scaling import carry_scale_noise, choose_scale, design_weight, row_divisor
@@ -137,6 +137,9 @@ def compress_all(
         if source.passive:
             facts[name] = Survey(modality.n_positions, modality.n_channels)
         project_on(scores, modality, facts[name] if source.passive else None)
+        if source.passive and not facts[name].n_not_finite:
+            part = scores.modalities[name]
+            estimate_noise(part, modality, facts[name], _noise(source, facts[name]))
     return scores
 
 
@@ -145,6 +148,12 @@ def _noise(source: Source, facts: Survey) -> compression.NoiseModel:
     if source.variance is not None:
         rng = np.random.default_rng(0)
         found = compression.survey(source.variance, rng)
+        if found.n_not_finite or found.minimum < 0 or found.maximum == 0:
+            raise ValueError(
+                f"The {source.variance.name} must be finite, not negative and not zero everywhere "
+                f'(noise="none" says that there is no noise). Got {found.n_not_finite} NaN or '
+                f"infinite value(s), and others from {found.minimum:g} to {found.maximum:g}."
+            )
         variance = found.channel_sum / source.modality.n_positions
     return compression.noise_model(source.noise, source.modality, facts, variance)
 

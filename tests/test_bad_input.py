@@ -152,6 +152,13 @@ class TestData:
         constant = spectra(np.full((*SCAN, CHANNELS), value), "constant")
         refused([patterns(), constant], ValueError, f"vary. Got {value} everywhere in constant")
 
+    def test_inverted_mask(self):
+        data, specimen = counts(), np.zeros(SCAN, bool)
+        specimen[2:] = True
+        data[~specimen] = 0
+        match = r"0 everywhere in spectra that is not masked \(True = excluded\)"
+        refused([spectra(data)], ValueError, match, navigation_mask=specimen)
+
     def test_same_spectrum_everywhere(self):
         same = np.broadcast_to(counts()[0, 0], (*SCAN, CHANNELS))
         refused([spectra(same)], ValueError, "fewer components")
@@ -311,11 +318,20 @@ class TestOptions:
             (np.ones((6, 5, 20)), r"shape \(6, 8, 20\) or \(20,\). Got \(6, 5, 20\)"),
             (-1.0, "not negative"),
             (np.nan, "finite"),
-            (np.zeros(20), 'noise="none"'),
+            (np.zeros(20), 'noise="none".*from 0 to 0'),
+            (da.from_array(np.full((*SCAN, CHANNELS), -3.0)), "from -3 to -3"),
         ],
     )
-    def test_variance(self, variance, match):
-        refused([spectra()], ValueError, match, noise={"spectra": variance})
+    @pytest.mark.parametrize("role", ["auto", "passive"])
+    def test_variance(self, variance, match, role):
+        noise, roles = {"spectra": variance}, {"spectra": role}
+        refused([patterns(), spectra()], ValueError, match, noise=noise, roles=roles)
+
+    def test_excluded_variance_does_no_harm(self):
+        variance, mask = counts() + 1, np.zeros(SCAN, bool)
+        variance[0], mask[0] = np.nan, True
+        h = hf.fuse([spectra()], noise=variance, navigation_mask=mask, **RULES)
+        assert np.isfinite(h.data[1:]).all()
 
     def test_variance_of_metadata(self):
         signal = spectra()

@@ -64,6 +64,12 @@ def h(natives):
     return hf.fuse(natives, **RULES)
 
 
+@pytest.fixture(scope="module")
+def unchanged():
+    """A fusion for tests that change nothing."""
+    return hf.fuse([make_line(), make_pattern(), make_image()], **RULES)
+
+
 def product(h, name):
     part = h._result.modalities[name]
     model = part.scale[:, None] * (h.data.reshape(-1, h.data.shape[-1]) @ part.factors)
@@ -71,12 +77,12 @@ def product(h, name):
 
 
 class TestReading:
-    def test_itself(self, h):
-        assert type(h) is HypermodalSignal
-        assert h.metadata.Signal.signal_type == "hypermodal"
-        assert h.data.shape == (*SCAN, 3)
-        assert h.axes_manager.signal_axes[0].name == "Component"
-        assert h.modalities == ["line", "pattern", "image"]
+    def test_itself(self, unchanged):
+        assert type(unchanged) is HypermodalSignal
+        assert unchanged.metadata.Signal.signal_type == "hypermodal"
+        assert unchanged.data.shape == (*SCAN, 3)
+        assert unchanged.axes_manager.signal_axes[0].name == "Component"
+        assert unchanged.modalities == ["line", "pattern", "image"]
 
     def test_abundances(self, h):
         maps = h.get_abundances()
@@ -119,8 +125,8 @@ class TestReading:
                 model.data.compute(), product(h, native.metadata.General.title)
             )
 
-    def test_residual_is_one_where_the_model_fits(self, h):
-        residual = h.get_residual("line")
+    def test_residual_is_one_where_the_model_fits(self, unchanged):
+        residual = unchanged.get_residual("line")
         assert residual.axes_manager.signal_shape == SCAN[::-1]
         assert residual.data.mean() == pytest.approx(1, abs=0.15)
 
@@ -143,33 +149,43 @@ class TestReading:
             assert np.nanmean(residual) == pytest.approx(1, abs=0.12), name
             assert (np.isnan(residual) == phantom.navigation_mask.data).all()
 
+    @pytest.mark.parametrize(("noise", "mean"), [("poisson", 1), (50.0, None), ("gaussian", 1)])
+    def test_noise_of_a_passive_modality(self, natives, noise, mean):
+        h = hf.fuse(natives, roles={"pattern": "passive"}, noise={"pattern": noise}, **RULES)
+        part = h._result.modalities["pattern"]
+        assert part.noise == (noise if isinstance(noise, str) else "variance")
+        residual = h.get_residual("pattern").data
+        error = (h.get_model("pattern").data.compute() - natives[1].data) ** 2
+        expected = mean or error.mean() / 50
+        assert residual.mean() == pytest.approx(expected, rel=0.2 if mean else 1e-4)
+
     def test_residual_of_a_passive_modality(self, natives):
         h = hf.fuse(natives, roles={"pattern": "passive"}, **RULES)
         assert h._result.modalities["pattern"].noise == "poisson"
         assert h._result.modalities["pattern"].gain == pytest.approx(1, rel=0.2)
         assert h.get_residual("pattern").data.mean() == pytest.approx(1, abs=0.2)
 
-    def test_faces(self, h):
-        faces = h.get_faces()
+    def test_faces(self, unchanged):
+        faces = unchanged.get_faces()
         assert faces.metadata.Hypermodal_faces == ["0", "1", "2", "0,1", "0,2", "1,2", "0,1,2"]
         np.testing.assert_allclose(faces.data.sum(axis=0), 1)
         absent = [i for i, f in enumerate(faces.metadata.Hypermodal_faces) if "0" not in f]
-        away = h.data[..., 0] < 1e-3
+        away = unchanged.data[..., 0] < 1e-3
         assert faces.data[absent].sum(axis=0)[away].mean() > 0.8
 
     @pytest.mark.parametrize("unmixing", ["vertex", "orthomax"])
-    def test_no_faces(self, h, unmixing):
-        other = h.unmix(unmixing=unmixing)
+    def test_no_faces(self, unchanged, unmixing):
+        other = unchanged.unmix(unmixing=unmixing)
         with pytest.raises(ValueError, match=f'face_mixture", .* 3 with "{unmixing}"'):
             other.get_faces()
         with pytest.raises(ValueError, match="one component|two at least|Got 1"):
-            h.unmix(n_components=1).get_faces()
+            unchanged.unmix(n_components=1).get_faces()
 
-    def test_summary(self, h):
-        text = h.summary()
-        for name, part in h._result.modalities.items():
+    def test_summary(self, unchanged):
+        text = unchanged.summary()
+        for name, part in unchanged._result.modalities.items():
             assert name in text and part.role in text and part.reason in text
-        assert text in repr(h)
+        assert text in repr(unchanged)
         assert "poisson" in text and "3 components by face_mixture" in text
 
     def test_components_that_are_everywhere_are_named(self):
@@ -179,13 +195,13 @@ class TestReading:
         text = hf.fuse([hs.signals.Signal1D(data)], **{**RULES, "n_components": 2}).summary()
         assert "Not identified" in text and "present at (almost) every probe position" in text
 
-    def test_figures(self, h):
-        for figure in (h.plot_components(), h.plot_scree(), h.plot_faces()):
+    def test_figures(self, unchanged):
+        for figure in (unchanged.plot_components(), unchanged.plot_scree(), unchanged.plot_faces()):
             assert isinstance(figure, matplotlib.figure.Figure)
 
     @pytest.mark.parametrize("m", ["lines", 0, None, make_line()], ids=["name", "0", "None", "new"])
-    def test_unknown_modality(self, h, m):
-        for method in (h.get_factors, h.get_model, h.get_residual):
+    def test_unknown_modality(self, unchanged, m):
+        for method in (unchanged.get_factors, unchanged.get_model, unchanged.get_residual):
             with pytest.raises(ValueError, match=r"one of the modalities \['line', 'pattern'"):
                 method(m)
 
@@ -256,11 +272,11 @@ class TestUnmix:
         other = h.unmix(roles={natives[1]: "passive"})
         assert other._result.modalities["pattern"].role == "passive"
 
-    def test_unknown_options(self, h):
+    def test_unknown_options(self, unchanged):
         with pytest.raises(TypeError, match=r"unmix takes the options n_components.* Got noise"):
-            h.unmix(noise="none")
+            unchanged.unmix(noise="none")
         with pytest.raises(ValueError, match="face_mixture"):
-            h.unmix(unmixing="x")
+            unchanged.unmix(unmixing="x")
 
     @pytest.mark.parametrize(
         "options",
@@ -391,9 +407,9 @@ class TestPurify:
             h.purify(component).get_faces()
 
     @pytest.mark.parametrize("component", [-1, 3, 1.0, True, "a", None])
-    def test_no_such_component(self, h, component):
+    def test_no_such_component(self, unchanged, component):
         with pytest.raises(ValueError, match="component from 0 to 2"):
-            h.purify(component)
+            unchanged.purify(component)
 
     @pytest.mark.parametrize(
         ("m", "region", "match"),
@@ -409,13 +425,13 @@ class TestPurify:
             ("lines", (1, 2), "one of the modalities"),
         ],
     )
-    def test_no_such_region(self, h, m, region, match):
+    def test_no_such_region(self, unchanged, m, region, match):
         with pytest.raises(ValueError, match=match):
-            h.purify(0, m, region)
+            unchanged.purify(0, m, region)
 
-    def test_signed_components(self, h):
+    def test_signed_components(self, unchanged):
         with pytest.raises(ValueError, match='"orthomax" may be negative'):
-            h.unmix(unmixing="orthomax").purify(0)
+            unchanged.unmix(unmixing="orthomax").purify(0)
 
 
 class TestCopies:
@@ -430,10 +446,10 @@ class TestCopies:
         assert h.deepcopy().get_residual("line").data.mean() == pytest.approx(1, abs=0.15)
         np.testing.assert_array_equal(h.deepcopy().unmix().data, h.unmix().data)
 
-    def test_lazy_and_back(self, h):
-        lazy = h.as_lazy()
+    def test_lazy_and_back(self, unchanged):
+        lazy = unchanged.as_lazy()
         assert type(lazy) is LazyHypermodalSignal
-        np.testing.assert_array_equal(lazy.get_abundances().data, h.get_abundances().data)
+        np.testing.assert_array_equal(lazy.get_abundances().data, unchanged.get_abundances().data)
         for other in (lazy.unmix(n_components=2), lazy.purify(0)):
             assert type(other) is HypermodalSignal
             assert isinstance(other.data, np.ndarray)
@@ -442,10 +458,15 @@ class TestCopies:
         assert lazy.get_residual("line").data.shape == SCAN
 
     @pytest.mark.parametrize(
-        "part", [lambda h: h.inav[:3], lambda h: h.isig[:2], lambda h: h.rebin(scale=(2, 2, 1))]
+        "part",
+        [
+            lambda h: h.inav[:3],
+            lambda h: h.isig[:2],
+            lambda h: h.rebin(scale=(2, 2, 1)),
+        ],
     )
-    def test_parts_say_that_they_are_parts(self, h, part):
-        cut = part(h)
+    def test_parts_say_that_they_are_parts(self, unchanged, part):
+        cut = part(unchanged)
         assert type(cut) is HypermodalSignal
         for name in ("get_faces", "unmix", "write_back", "plot_components", "plot_faces"):
             with pytest.raises(ValueError, match="Got a part or rebinned copy of shape"):
@@ -458,7 +479,7 @@ class TestCopies:
         maps = cut.get_abundances().data
         np.testing.assert_array_equal(np.moveaxis(maps, 0, -1), cut.data)
         assert cut.get_factors("line").data.shape == (3, 12)
-        assert h.get_model("line").data.shape == (*SCAN, 12)
+        assert unchanged.get_model("line").data.shape == (*SCAN, 12)
 
 
 class TestFiles:
@@ -515,18 +536,18 @@ class TestFiles:
         np.testing.assert_allclose(g.get_residual(line).data, h.get_residual("EELS").data)
         assert g.couple(make_line(5)).modalities[-1] == "line"
 
-    def test_metadata_stay_tidy(self, h, tmp_path, extension):
+    def test_metadata_stay_tidy(self, unchanged, tmp_path, extension):
         file = tmp_path / f"fusion.{extension}"
-        h.save(file)
-        assert not h.metadata.has_item("Hypermodal")
+        unchanged.save(file)
+        assert not unchanged.metadata.has_item("Hypermodal")
         assert not hs.load(file).metadata.has_item("Hypermodal")
 
-    def test_saved_again(self, h, tmp_path, extension):
+    def test_saved_again(self, unchanged, tmp_path, extension):
         first, second = tmp_path / f"a.{extension}", tmp_path / f"b.{extension}"
-        h.save(first)
+        unchanged.save(first)
         hs.load(first).purify(0).save(second)
         loaded = hs.load(second)
-        np.testing.assert_allclose(loaded.data, h.purify(0).data, atol=1e-12)
+        np.testing.assert_allclose(loaded.data, unchanged.purify(0).data, atol=1e-12)
         with pytest.raises(ValueError, match="no faces"):
             loaded.get_faces()
 
