@@ -118,11 +118,15 @@ def anneal(
     endmembers: Floats,
     weights: Floats,
     levels: Sequence[float],
+    rng: np.random.Generator,
     *,
     max_iter: int = 100,
     tolerance: float = 0.01,
 ) -> Climb:
     """Climb at falling levels of extra noise.
+
+    The scores get the noise that the model is told of. Were they left sharp, the likelihood of
+    every level but the last would be that of a wrong model, with its maximum beside the truth.
 
     Parameters
     ----------
@@ -132,6 +136,8 @@ def anneal(
         Start, ``(p, q)`` and ``(F,)``.
     levels
         Variances added to that of every position, the last one for the result.
+    rng
+        Source of the extra noise.
     max_iter, tolerance
         Of the climb at the last level, see :func:`climb`.
 
@@ -144,7 +150,8 @@ def anneal(
     found = Climb(endmembers, weights, -math.inf, False, 0)
     for level in levels:
         last = level == levels[-1]
-        blurred = replace(problem, noise=problem.noise + level)
+        extra = np.sqrt(level) * rng.standard_normal(problem.scores.shape)
+        blurred = replace(problem, scores=problem.scores + extra, noise=problem.noise + level)
         # Faces that died at one level may live at the next.
         weights = 0.95 * found.weights + 0.05 / len(weights)
         found = climb(

@@ -110,12 +110,12 @@ def face_mixture(
     levels = anneal_levels(part)
     uniform = np.full(len(faces), 1.0 / len(faces))
     fits = [
-        anneal(part, start, uniform, levels, max_iter=40, tolerance=0.3)
+        anneal(part, start, uniform, levels, rng, max_iter=40, tolerance=0.3)
         for start in start_simplices(part, n_components, n_starts, rng)
     ]
     best = max(fits, key=lambda fit: fit.log_likelihood)
-    best = escape(part, best, levels[-2:])
-    last = anneal(problem, best.endmembers, best.weights, levels[-1:])
+    best = escape(part, best, levels, rng)
+    last = anneal(problem, best.endmembers, best.weights, levels[-1:], rng)
     posterior = problem.posterior(last.endmembers, last.weights)[1]
     weights = last.weights / last.weights.sum()
     return FaceMixture(

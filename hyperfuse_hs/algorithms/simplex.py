@@ -191,9 +191,9 @@ def minimum_volume(
         else:
             vertices = vertex_component_analysis(part.scores, n_components, random_state=rng)
         pushed = vertices.mean(axis=0) + 1.5 * (vertices - vertices.mean(axis=0))
-        fits.append(anneal(part, pushed, np.ones(1), levels, max_iter=40, tolerance=0.3))
+        fits.append(anneal(part, pushed, np.ones(1), levels, rng, max_iter=40, tolerance=0.3))
     best = max(fits, key=lambda fit: fit.log_likelihood)
-    last = anneal(problem, best.endmembers, best.weights, levels[-1:])
+    last = anneal(problem, best.endmembers, best.weights, levels[-1:], rng)
     n = len(data.scores)
     return SimplexFit(
         data.restore(last.endmembers),

@@ -57,7 +57,9 @@ def start_simplices(
     return starts
 
 
-def escape(problem: FaceProblem, found: Climb, levels: list[float]) -> Climb:
+def escape(
+    problem: FaceProblem, found: Climb, levels: list[float], rng: np.random.Generator
+) -> Climb:
     """Push each endmember out in turn, climb again, and keep what is more likely.
 
     A component that is nowhere pure often ends at its purest position, with its neighbours bent
@@ -71,6 +73,8 @@ def escape(problem: FaceProblem, found: Climb, levels: list[float]) -> Climb:
         Local optimum.
     levels
         Extra noise variances, see :func:`~hyperfuse_hs.algorithms.face_search.anneal`.
+    rng
+        Source of the extra noise.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def escape(problem: FaceProblem, found: Climb, levels: list[float]) -> Climb:
         moved = found.endmembers.copy()
         others = np.delete(moved, k, axis=0).mean(axis=0)
         moved[k] = others + PUSH * (moved[k] - others)
-        trial = anneal(problem, moved, found.weights, levels, max_iter=40, tolerance=0.3)
+        trial = anneal(problem, moved, found.weights, levels, rng, max_iter=40, tolerance=0.3)
         if trial.log_likelihood > found.log_likelihood:
             found = trial
     return found
