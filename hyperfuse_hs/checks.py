@@ -13,6 +13,9 @@ from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.model import Source
 
+SMALLEST, LARGEST = 1e-16, 1e16
+"""Limits of the largest value of a modality: squares and their sums must fit single precision."""
+
 
 def check_size(n_components: int | None, sources: Sequence[Source]) -> None:
     """Refuse more components than positions or channels.
@@ -66,10 +69,17 @@ def check_values(source: Source, facts: Survey) -> None:
     Raises
     ------
     ValueError
-        NaN or infinite values, or negative counts.
+        NaN or infinite values, values too large or small to compute with, or negative counts.
     """
     name = source.modality.name
     refuse_not_finite(source.modality, facts)
+    largest = max(abs(facts.minimum), abs(facts.maximum))
+    if largest and not SMALLEST < largest < LARGEST:
+        raise ValueError(
+            f"Expected values whose largest is between {SMALLEST:g} and {LARGEST:g}, to be squared "
+            f"in single precision. Got {largest:g} in {name}. Change their units, e.g. "
+            f"signal / {largest:.0e}."
+        )
     if source.noise == "poisson" and source.variance is None and facts.minimum < 0:
         raise ValueError(
             f'noise="poisson" expects counts, which are not negative. Got a minimum of '

@@ -152,6 +152,14 @@ class TestData:
         constant = spectra(np.full((*SCAN, CHANNELS), value), "constant")
         refused([patterns(), constant], ValueError, f"vary. Got {value} everywhere in constant")
 
+    @pytest.mark.parametrize("factor", [1e-30, 1e30, 1e200])
+    @pytest.mark.parametrize("role", ["auto", "passive"])
+    @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+    def test_units_out_of_reach(self, factor, role):
+        extreme = spectra(counts() * factor, "extreme")
+        match = r"largest is between 1e-16 and 1e\+16.* Got .* in extreme. Change their units"
+        refused([patterns(), extreme], ValueError, match, roles={"extreme": role})
+
     def test_inverted_mask(self):
         data, specimen = counts(), np.zeros(SCAN, bool)
         specimen[2:] = True

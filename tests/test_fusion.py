@@ -93,6 +93,37 @@ class TestShapes:
                 angles = spectral_angle(factors.data.reshape(3, -1)[order], truth(kind))
                 assert angles.max() < 6
 
+    @pytest.mark.parametrize("channels", [1, 2])
+    def test_as_many_components_as_channels_allow(self, channels):
+        signal = as_signal(counts()[..., :channels] * 1.0)
+        h = fuse([signal], n_components=channels + 1)
+        assert np.isfinite(h.data).all()
+        model = signal.get_bss_model().data
+        np.testing.assert_allclose(model, h.get_model("line").data.compute(), rtol=1e-6)
+
+    def test_few_counts(self):
+        data = np.random.default_rng(0).poisson(0.1, (*SCAN, 12)).astype("u1")
+        line, pattern = as_signal(data, title="few"), make("pattern")[0]
+        h = fuse([pattern, line])
+        order = match_components(h.get_factors("pattern").data.reshape(3, -1), truth("pattern"))
+        assert np.sqrt(np.mean((h.data.reshape(-1, 3)[:, order] - mixtures()) ** 2)) < 0.06
+        with pytest.warns(UserWarning, match="without any counts"):
+            assert np.isfinite(fuse([line]).data).any()
+
+    @pytest.mark.parametrize("factor", [1e-12, 1e-3, 1e12])
+    def test_units_do_not_matter(self, factor):
+        line, pattern = make("line", "pattern")
+        scaled = as_signal(line.data * factor)
+        h = fuse([scaled, pattern])
+        expected = fuse([line, pattern])
+        np.testing.assert_allclose(h.data, expected.data, atol=0.02)
+        np.testing.assert_allclose(
+            h.get_factors("line").data / factor,
+            expected.get_factors("line").data,
+            rtol=0.05,
+            atol=2,
+        )
+
     def test_method_of_a_signal(self):
         line, pattern = make("line", "pattern")
         assert_same(line.fuse(pattern, **RULES), fuse([line, pattern]), 0)

@@ -77,12 +77,15 @@ def native_results(result: FusionResult, name: str) -> dict[str, Any]:
     part = result.modalities[name]
     scale = part.scale[:, None]
     count = result.basis.shape[1]
+    # Directions of the lead alone that were put back have no joint singular value.
+    missing = max(0, count - result.singular_values.size)
+    variance = np.append(result.singular_values**2, np.zeros(missing))
     return {
         "loadings": scale * result.basis,
         "factors": part.basis_factors.T,
         "bss_loadings": scale * result.abundances,
         "bss_factors": part.factors.T,
-        "explained_variance": result.singular_values**2,
+        "explained_variance": variance,
         "number_significant_components": count,
         "algorithm": "hyperfuse_hs coupled PCA",
         "bss_algorithm": f"hyperfuse_hs {result.options['unmixing']}",
