@@ -133,14 +133,22 @@ def compress_all(
         {part.name: part for part in parts},
     )
     for source in sources:
-        name, modality = source.modality.name, source.modality
         if source.passive:
-            facts[name] = Survey(modality.n_positions, modality.n_channels)
-        project_on(scores, modality, facts[name] if source.passive else None)
-        if source.passive and not facts[name].n_not_finite:
-            part = scores.modalities[name]
-            estimate_noise(part, modality, facts[name], _noise(source, facts[name]))
+            facts[source.modality.name] = _project_passive(scores, source)
+        else:
+            project_on(scores, source.modality)
     return scores
+
+
+def _project_passive(scores: Scores, source: Source) -> Survey:
+    """Project a modality that nobody has looked at yet, and collect what a survey would."""
+    modality = source.modality
+    facts = Survey(modality.n_positions, modality.n_channels)
+    project_on(scores, modality, facts)
+    if not facts.n_not_finite:
+        part = scores.modalities[modality.name]
+        estimate_noise(part, modality, facts, _noise(source, facts))
+    return facts
 
 
 def _noise(source: Source, facts: Survey) -> compression.NoiseModel:
