@@ -54,6 +54,9 @@ def couple(
     remains in the rows is the noise projected on the retained right singular vectors plus the
     leverage of the position; the lead scores are whitened with this covariance.
 
+    What is dropped of the lead must look like noise: directions of it that do not, and as many as
+    are missing of the wanted rank, are kept as the lead alone knows them.
+
     Parameters
     ----------
     scores
@@ -61,7 +64,7 @@ def couple(
     leads
         Per modality, whether it leads.
     minimum_rank
-        Keep at least this many joint directions.
+        Keep at least this many directions of the lead.
     rows
         ``(N,)`` variance of the noise of each position, of mean one; None for ones. Where noise
         is concentrated on few positions, that of two modalities agrees more often by chance.
@@ -79,15 +82,21 @@ def couple(
     most = int(np.count_nonzero(values))
     rank = int(np.clip(np.count_nonzero(values > edge), min(minimum_rank, most), most))
     is_lead = np.repeat(list(leads), [s.shape[1] for s in scores])
-    kept = right[:rank, is_lead]
-    lead = (left[:, :rank] * values[:rank]) @ kept
-    own = kept.T @ kept
-    leverage = rank / n
-    covariance = own + leverage * (np.eye(len(own)) - own)
-    whitened, lead_values, axes = _whiten(lead, covariance)
-    shares = np.einsum("ij,jk,ki->i", axes.T, own, axes)
-    edges = uneven * _lead_edges(np.clip(shares, 0.0, 1.0), n, rank)
-    return Coupling(left[:, :rank], values, edge, whitened, lead_values, edges)
+    basis, kept = left[:, :rank], right[:rank, is_lead]
+    lead = (basis * values[:rank]) @ kept
+    whitened, lead_values, edges = _whiten(lead, kept, rank / n, uneven)
+    # A direction of the lead is there if it stands out, or was retained as mostly its own.
+    retained = np.count_nonzero(np.linalg.svd(kept, compute_uv=False) ** 2 > 0.5)
+    found = max(int(np.count_nonzero(lead_values > edges)), int(retained))
+    lost, lost_values, lost_right = tall_svd(stacked[:, is_lead] - lead)
+    own = int(np.count_nonzero(lost_values > uneven * noise_edge(n, lost_values.size)))
+    own = min(max(own, minimum_rank - found), int(np.count_nonzero(lost_values)))
+    if own > 0:
+        kept = np.vstack([kept, lost_right[:own]])
+        lead = lead + (lost[:, :own] * lost_values[:own]) @ lost_right[:own]
+        whitened, lead_values, edges = _whiten(lead, kept, rank / n, uneven)
+        basis = tall_svd(np.hstack([basis, lost[:, :own]]))[0]
+    return Coupling(basis, values, edge, whitened, lead_values, edges)
 
 
 def _lead_edges(shares: NDArray[np.float64], n: int, rank: int) -> NDArray[np.float64]:
@@ -129,20 +138,28 @@ def tall_svd(
 
 
 def _whiten(
-    scores: NDArray[np.float64], covariance: NDArray[np.float64]
+    scores: NDArray[np.float64], kept: NDArray[np.float64], leverage: float, uneven: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Bring the noise to unit covariance, columns by descending singular value.
+    """Bring the noise of lead scores to unit covariance, columns by descending singular value.
 
-    Returns the scores, the values, and ``(k, k)`` unit vectors along which each column lies.
+    `kept` holds the lead part of the retained right singular vectors, `leverage` the mean over
+    positions of what the retained left ones let through. Returns the whitened scores, their
+    singular values and the noise edge of each.
     """
-    variances, axes = np.linalg.eigh(covariance)
+    n = len(scores)
+    own = kept.T @ kept
+    level, turn = np.linalg.eigh(own)
+    own = (turn * np.clip(level, 0.0, 1.0)) @ turn.T
+    variances, axes = np.linalg.eigh(own + leverage * (np.eye(len(own)) - own))
     root = np.sqrt(np.maximum(variances, np.finfo(float).eps))
     white = (scores @ axes) / root
     squares, rotation = np.linalg.eigh(white.T @ white)
     rotation = rotation[:, ::-1]
     turned = (axes / root) @ rotation
     turned = turned / np.linalg.norm(turned, axis=0)
-    return white @ rotation, np.sqrt(np.maximum(squares[::-1], 0.0)), turned
+    shares = np.clip(np.einsum("ji,jk,ki->i", turned, own, turned), 0.0, 1.0)
+    edges = uneven * _lead_edges(shares, n, max(round(leverage * n), 1))
+    return white @ rotation, np.sqrt(np.maximum(squares[::-1], 0.0)), edges
 
 
 def significant_lead_rank(coupled: Coupling) -> int:
