@@ -118,7 +118,9 @@ class HypermodalSignal(PlottedFusion):
         Returns
         -------
         BaseSignal
-            About 1 where the model fits. NaN where excluded.
+            About 1 where the model fits. NaN where excluded. The noise of a passive modality,
+            unless it was given, is what the others cannot explain of it: its map tells where it
+            fits worse than elsewhere, not how well it fits.
 
         Raises
         ------
