@@ -14,7 +14,17 @@ LAYERS = (
     {"algorithms"},
     {"modality"},
     {"result", "compress", "scaling", "unmixing", "express", "model"},
-    {"fusion", "signals", "writeback", "registration", "options", "inputs", "checks", "choices", "purification"},
+    {
+        "fusion",
+        "signals",
+        "writeback",
+        "registration",
+        "options",
+        "inputs",
+        "checks",
+        "choices",
+        "purification",
+    },
     {"plotting", "gui"},
     {"recognition", "demo", "files", "__init__", "__main__"},
 )
@@ -24,7 +34,16 @@ DATA_MAY_IMPORT = {"data", "algorithms"}
 HANDED_UP = {("signals", "plotting"), ("signals", "gui"), ("fusion", "gui")}
 
 ARRAYS_ONLY = {"numpy", "scipy", "numba", *sys.stdlib_module_names}
-NO_HYPERSPY = {"algorithms", "modality", "result", "compress", "scaling", "unmixing", "express", "model"}
+NO_HYPERSPY = {
+    "algorithms",
+    "modality",
+    "result",
+    "compress",
+    "scaling",
+    "unmixing",
+    "express",
+    "model",
+}
 HYPERSPY_WORLD = {
     "hyperspy",
     "exspy",

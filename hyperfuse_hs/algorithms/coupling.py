@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms.rank import noise_edge, uneven_edge
 
+SMALLEST = 1e-7
+"""Singular value, relative to the largest, below which rounding has the say."""
+
 
 @dataclass(frozen=True, eq=False)
 class Coupling:
@@ -85,17 +88,17 @@ def couple(
     basis, kept = left[:, :rank], right[:rank, is_lead]
     lead = (basis * values[:rank]) @ kept
     whitened, lead_values, edges = _whiten(lead, kept, rank / n, uneven)
-    # A direction of the lead is there if it stands out, or was retained as mostly its own.
-    retained = np.count_nonzero(np.linalg.svd(kept, compute_uv=False) ** 2 > 0.5)
-    found = max(int(np.count_nonzero(lead_values > edges)), int(retained))
+    found = int(np.count_nonzero(lead_values > edges))
     lost, lost_values, lost_right = tall_svd(stacked[:, is_lead] - lead)
     own = int(np.count_nonzero(lost_values > uneven * noise_edge(n, lost_values.size)))
-    own = min(max(own, minimum_rank - found), int(np.count_nonzero(lost_values)))
+    there = int(np.count_nonzero(lost_values > SMALLEST * values[0]))
+    own = min(max(own, minimum_rank - found), there)
     if own > 0:
         kept = np.vstack([kept, lost_right[:own]])
         lead = lead + (lost[:, :own] * lost_values[:own]) @ lost_right[:own]
         whitened, lead_values, edges = _whiten(lead, kept, rank / n, uneven)
-        basis = tall_svd(np.hstack([basis, lost[:, :own]]))[0]
+        joined, sizes, _ = tall_svd(np.hstack([basis, lost[:, :own]]))
+        basis = joined[:, sizes > 0]
     return Coupling(basis, values, edge, whitened, lead_values, edges)
 
 
@@ -126,12 +129,12 @@ def tall_svd(
     Returns
     -------
     left, values, right
-        ``(N, K)``, ``(K,)`` descending, ``(K, K)``. Values below 1e-7 of the largest, and their
-        left vectors, are zero.
+        ``(N, K)``, ``(K,)`` descending, ``(K, K)``. Values below ``SMALLEST`` of the largest, and
+        their left vectors, are zero.
     """
     squares, axes = np.linalg.eigh(matrix.T @ matrix)
     values = np.sqrt(np.maximum(squares[::-1], 0.0))
-    values = np.where(values > 1e-7 * values[0], values, 0.0)
+    values = np.where(values > SMALLEST * values[0], values, 0.0)
     axes = axes[:, ::-1]
     left = (matrix @ axes) / np.where(values > 0, values, np.inf)
     return left, values, np.ascontiguousarray(axes.T)

@@ -67,8 +67,8 @@ def test_pure_noise_has_no_lead_directions():
     rng = np.random.default_rng(2)
     scores = rng.standard_normal((500, 6)), rng.standard_normal((500, 20))
     coupled = couple(scores, [True, False])
-    # One joint direction at least, and one of the lead if that is not mostly its own.
-    assert coupled.basis.shape in {(500, 1), (500, 2)}
+    # One joint direction, and the one of the lead that is asked for.
+    assert coupled.basis.shape == (500, 2)
     assert coupled.singular_values[0] < coupled.edge == noise_edge(500, 26)
     assert significant_lead_rank(coupled) == 0
 
@@ -87,7 +87,7 @@ def test_lead_rank_is_that_of_the_lead_whatever_the_rank_of_the_support(shared):
 def test_minimum_rank_is_kept_whatever_the_noise(minimum):
     rng = np.random.default_rng(4)
     coupled = couple([rng.standard_normal((200, 6))], [True], minimum_rank=minimum)
-    assert coupled.basis.shape == (200, minimum)
+    assert minimum <= coupled.basis.shape[1] <= 6
 
 
 def test_no_more_directions_than_there_are():
@@ -147,7 +147,7 @@ def test_tall_decomposition_is_that_of_numpy(seed, k, dependent):
 def test_an_unrelated_support_leaves_weak_lead_directions_alone(seed):
     rng = np.random.default_rng(seed)
     turned = np.linalg.qr(rng.standard_normal((3, 3)))[0]
-    exact = rng.dirichlet(np.full(3, 0.5), 800) @ np.diag([60.0, 30.0, 2.0]) @ turned
+    exact = rng.dirichlet(np.full(3, 0.5), 800) @ np.diag([60.0, 30.0, 8.0]) @ turned
     lead = np.hstack([exact, np.zeros((800, 2))]) + rng.standard_normal((800, 5))
     support = 20 * rng.standard_normal((800, 20))
     white = couple([lead, support], [True, False], minimum_rank=3).lead_scores[:, :3]
