@@ -39,9 +39,10 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent)
 all_entry_points = importlib.metadata.entry_points
+# Without a choice (numba, when it compiles) all groups come at once; none of ours is chosen there.
 importlib.metadata.entry_points = lambda **chosen: [
     point for point in all_entry_points(**chosen) if point.name not in absent
-]
+] if chosen else all_entry_points()
 """
 
 
