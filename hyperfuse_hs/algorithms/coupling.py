@@ -97,8 +97,8 @@ def couple(
         kept = np.vstack([kept, lost_right[:own]])
         lead = lead + (lost[:, :own] * lost_values[:own]) @ lost_right[:own]
         whitened, lead_values, edges = _whiten(lead, kept, rank / n, uneven)
-        joined, sizes, _ = tall_svd(np.hstack([basis, lost[:, :own]]))
-        basis = joined[:, sizes > 0]
+        # What was dropped is orthogonal to what was retained.
+        basis = np.hstack([basis, lost[:, :own]])
     return Coupling(basis, values, edge, whitened, lead_values, edges)
 
 

@@ -38,6 +38,8 @@ def summary(result: FusionResult) -> str:
             f"{part.name[:15]:16}{part.role:9}{part.noise:10}{part.gain:9.3g}{part.rank:6d}"
             f"{part.variance_share:10.1%}{part.passes:8d}{part.seconds:7.2f} s  ({part.reason})"
         )
+        if part.role == "lead" and part.rank == 0:
+            remarks.append(f"{part.name}: nothing in it stands out of its noise.")
         empty = np.count_nonzero((part.basis_factors == 0).all(axis=0))
         if empty:
             remarks.append(f"{part.name}: nothing in {empty} of {part.excluded.size} channels.")

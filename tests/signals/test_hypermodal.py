@@ -1,6 +1,7 @@
 """What a hypermodal signal gives, how it changes and how it is kept."""
 
 import itertools
+import warnings
 
 import dask.array as da
 import hyperspy.api as hs
@@ -194,6 +195,15 @@ class TestReading:
         data = rng.poisson(mixed @ (rng.uniform(5, 500, (2, 12)))).reshape(*SCAN, 12)
         text = hf.fuse([hs.signals.Signal1D(data)], **{**RULES, "n_components": 2}).summary()
         assert "Not identified" in text and "present at (almost) every probe position" in text
+
+    def test_a_lead_without_signal_is_named(self):
+        data = np.random.default_rng(0).poisson(0.05, (*SCAN, 60))
+        rules = {**RULES, "n_components": 1, "scale": "none"}
+        with warnings.catch_warnings():
+            # Positions without any counts are excluded, with a warning.
+            warnings.simplefilter("ignore", UserWarning)
+            text = hf.fuse([hs.signals.Signal1D(data)], names=["sparse"], **rules).summary()
+        assert "sparse: nothing in it stands out of its noise." in text
 
     def test_figures(self, unchanged):
         for figure in (unchanged.plot_components(), unchanged.plot_scree(), unchanged.plot_faces()):
