@@ -104,7 +104,7 @@ def express(
             scores,
             part,
             coupled.basis,
-            unmixed.abundances,
+            unmixed.coordinates,
             roles[name],
             shares[name],
             signed=signed,
@@ -117,6 +117,7 @@ def express(
         excluded=scores.excluded,
         n_components=n_components,
         abundances=expand(unmixed.abundances.T, scores.excluded).T,
+        coordinates=expand(unmixed.coordinates.T, scores.excluded).T,
         basis=expand((coupled.basis / design_weight(scores.scale)[:, None]).T, scores.excluded).T,
         singular_values=coupled.singular_values,
         edge=coupled.edge,
@@ -139,13 +140,13 @@ def express_one(
     scores: Scores,
     part: ModalityScores,
     basis: NDArray[np.float64],
-    abundances: NDArray[np.float64],
+    coordinates: NDArray[np.float64],
     role: tuple[str, str],
     share: float,
     *,
     signed: bool,
 ) -> ModalityResult:
-    """Fit the factors of one modality to the abundances, from its cached projection.
+    """Fit the factors of one modality to the coordinates, from its cached projection.
 
     Parameters
     ----------
@@ -153,8 +154,8 @@ def express_one(
         All scores, and those of the modality.
     basis
         ``(N, R)`` coupled scores.
-    abundances
-        ``(N, p)``.
+    coordinates
+        ``(N, p)`` abundances without constraints.
     role
         Role of the modality and the reason for it.
     share
@@ -168,10 +169,10 @@ def express_one(
         With factors and coupled principal components in the units of the data.
     """
     joint = (basis.T @ scores.basis) @ part.projection
-    scale = np.ones(len(abundances)) if part.scale is None else part.scale
+    scale = np.ones(len(basis)) if part.scale is None else part.scale
     weight = design_weight(scale)[:, None]
     factors = regression.factors_from_projection(
-        basis, joint, abundances * weight, nonnegative=part.nonnegative and not signed
+        basis, joint, coordinates * weight, nonnegative=part.nonnegative and not signed
     )
     # Rows of a modality with an intensity of its own are those of the basis times this ratio.
     ratio = weight / design_weight(scores.scale)[:, None]
@@ -246,7 +247,7 @@ def fit_passive(wider: Scores, result: FusionResult, name: str) -> FusionResult:
         wider,
         wider.modalities[name],
         result.basis[kept] * design_weight(wider.scale)[:, None],
-        result.abundances[kept],
+        result.coordinates[kept],
         ("passive", "only receives factors"),
         0.0,
         signed=result.options["unmixing"] in SIGNED,

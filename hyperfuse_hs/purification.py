@@ -89,6 +89,7 @@ def apply(result: FusionResult, amounts: NDArray[np.float64], component: int) ->
     return replace(
         result,
         abundances=result.abundances @ inverse,
+        coordinates=result.coordinates @ inverse,
         modalities=modalities,
         face_sets=None,
         face_posterior=None,

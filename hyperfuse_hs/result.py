@@ -154,6 +154,8 @@ class FusionResult:
         Number of components, p.
     abundances
         ``(N_all, p)``, NaN where excluded.
+    coordinates
+        ``(N_all, p)`` the same without constraints, which factors are fitted to.
     basis
         ``(N_all, R)`` coupled principal component scores, NaN where excluded.
     singular_values, edge
@@ -178,6 +180,7 @@ class FusionResult:
     excluded: NDArray[np.bool_]
     n_components: int
     abundances: NDArray[np.float64]
+    coordinates: NDArray[np.float64]
     basis: NDArray[np.float64]
     singular_values: NDArray[np.float64]
     edge: float

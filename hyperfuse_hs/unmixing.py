@@ -64,6 +64,10 @@ class Unmixed:
     ----------
     abundances
         ``(N, p)``.
+    coordinates
+        ``(N, p)`` the same without constraints. Noise takes them below zero as often as above,
+        so that factors fitted to them are not biased: abundances clipped at zero are too small
+        on average where a component is pure, and would push its factor away from the others.
     face_sets, face_posterior, facet_support
         As in `FusionResult`, for the N positions.
     log_likelihood
@@ -71,6 +75,7 @@ class Unmixed:
     """
 
     abundances: NDArray[np.float64]
+    coordinates: NDArray[np.float64]
     face_sets: tuple[tuple[int, ...], ...] | None = None
     face_posterior: NDArray[np.float64] | None = None
     facet_support: NDArray[np.float64] | None = None
@@ -173,7 +178,30 @@ def unmix_simplex(
         endmembers = simplex.vertex_component_analysis(points, n_components, random_state=seed)
     else:
         endmembers = endmembers_of(method.fit(points, n_components, noise), n_components)
-    return Unmixed(_abundances(lead, endmembers, abundances), **extra)
+    coordinates = affine_coordinates(points, endmembers)
+    return Unmixed(_abundances(lead, endmembers, abundances), coordinates, **extra)
+
+
+def affine_coordinates(
+    points: NDArray[np.float64], endmembers: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Coordinates of points in the simplex, of any sign, that sum to one.
+
+    Parameters
+    ----------
+    points
+        ``(N, p - 1)``.
+    endmembers
+        ``(p, p - 1)``.
+
+    Returns
+    -------
+    ndarray
+        ``(N, p)``; of least norm where the endmembers span less.
+    """
+    lifted = np.hstack([endmembers, np.ones((len(endmembers), 1))])
+    rows = np.hstack([points, np.ones((len(points), 1))])
+    return rows @ np.linalg.pinv(lifted)
 
 
 def endmembers_of(fitted: Any, n_components: int) -> NDArray[np.float64]:
@@ -262,13 +290,14 @@ def unmix_nonnegative(
     sums = nonnegative_abundances(root[None], loadings.T)[0]
     sums = np.where(sums > 0, sums, 1 / np.maximum(loadings.mean(axis=0), 1e-300))
     scaled = loadings * sums / root[:, None]
-    if abundances == "nonnegative":
-        return Unmixed(scaled)
     weighted = scaled * root[:, None]
     rows = np.linalg.lstsq(weighted, lead.whitened * root[:, None], rcond=None)[0]
+    coordinates = unconstrained_abundances(lead.whitened, rows)
+    if abundances == "nonnegative":
+        return Unmixed(scaled, coordinates)
     if abundances == "simplex":
-        return Unmixed(simplex_abundances(lead.whitened, rows))
-    return Unmixed(unconstrained_abundances(lead.whitened, rows))
+        return Unmixed(simplex_abundances(lead.whitened, rows), coordinates)
+    return Unmixed(coordinates, coordinates)
 
 
 def unmix_signed(
@@ -301,4 +330,4 @@ def unmix_signed(
     kept = lead_scores[:, :n_components]
     if method == "orthomax":
         kept = kept @ rotation.orthomax(basis[:n_components].T)
-    return Unmixed(kept)
+    return Unmixed(kept, kept)

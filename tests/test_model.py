@@ -327,3 +327,23 @@ def test_principal_components_reproduce_the_data():
 def test_expansion_puts_values_back():
     found = expand(np.array([[1.0, 2.0]]), np.array([False, True, False]))
     np.testing.assert_array_equal(found, [[1.0, np.nan, 2.0]])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_clipped_abundances_do_not_push_the_factors_of_similar_components_apart(seed):
+    rng = np.random.default_rng(seed)
+    n = int(np.prod(NAVIGATION))
+    spectra = rng.gamma(0.5, size=(2, 400)) + 0.05
+    spectra[1] = 0.85 * spectra[0] + 0.15 * spectra[1]
+    spectra *= 4000 / spectra.sum(axis=1, keepdims=True)
+    truth = np.repeat(np.eye(2), [n // 2, n - n // 2], axis=0)
+    counts = rng.poisson(truth @ spectra)
+    _, result = fused(
+        {"spectrum": counts.reshape(*NAVIGATION, 400)}, replace(CHOICES, n_components=2)
+    )
+    order = match_components(result.abundances.T, truth.T)
+    apart = np.subtract(*result.modalities["spectrum"].factors[order])
+    oracle = np.subtract(*np.linalg.lstsq(truth, counts, rcond=None)[0])
+    # All positions are pure: noise makes abundances overlap, so clipped ones differ by less.
+    assert np.subtract(*result.abundances[:, order].T) @ (2 * truth[:, 0] - 1) / n < 0.97
+    assert apart @ oracle / (oracle @ oracle) == pytest.approx(1, abs=0.01)

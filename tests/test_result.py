@@ -72,6 +72,7 @@ def result(rng, names=("EELS", "a/b. 2"), faces=True):
         excluded=rng.random(6) < 0.3,
         n_components=3,
         abundances=rng.random((6, 3)),
+        coordinates=rng.standard_normal((6, 3)),
         basis=rng.random((6, 4)),
         singular_values=rng.random(5),
         edge=9.5,
