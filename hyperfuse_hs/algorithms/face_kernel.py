@@ -1,24 +1,25 @@
-r"""Likelihood of positions uniform on the faces of a simplex, and its gradient.
+r"""Likelihood of positions on the faces of a simplex, and its gradient.
 
 A probe position with score :math:`z` (``q`` coordinates) and isotropic noise variance
-:math:`v` that lies uniformly on the face spanned by the endmembers :math:`e_i, i \in F`
-has the density
+:math:`v` whose abundances follow a symmetric Dirichlet distribution of exponent :math:`a` on the
+face spanned by the :math:`k` endmembers :math:`e_i, i \in F` has the density
 
 .. math::
 
     \log p(z|F) = -\frac{|r|^2}{2v} - \frac{q-d}{2}\log 2\pi v
-                  + \sum_{i\in F} \log\Phi\left(\frac{\lambda_i}{\sqrt v\,g_i}\right)
-                  - \log\mathrm{vol}(F) - \log M_d(s)
+                  + \sum_{i\in F} \log\big[(\sqrt v g_i)^{a-1} h(u_i, a)\big]
+                  - \log\mathrm{vol}(F) + \log\frac{\Gamma(A)}{d!} - \log M_A(s)
 
-with :math:`d = |F| - 1`, :math:`\lambda` the barycentric coordinates of the projection on the
-face, :math:`r` the residual and :math:`g_i` the standard deviation of :math:`\lambda_i` for unit
-noise. The product of normal distribution functions treats the facets as independent; its integral
-over the plane of the face is :math:`\mathrm{vol}(F)\,M_d(s)` exactly, where
+with :math:`d = k - 1`, :math:`A = k a`, :math:`\lambda` the barycentric coordinates of the
+projection on the face, :math:`r` the residual, :math:`g_i` the standard deviation of
+:math:`\lambda_i` for unit noise, :math:`u_i = \lambda_i / \sqrt v g_i`, and :math:`h`, :math:`M` of
+:mod:`~hyperfuse_hs.algorithms.face_tables`. With ``a = 1`` the face is filled uniformly and ``h``
+is the normal distribution function. The product treats the noise across the facets as
+independent; its integral over the plane of the face is exactly what :math:`M_A` divides by,
 
 .. math::
 
-    M_d(s) = \mathrm E\,\max(0, 1 + s\varepsilon)^d,\quad s^2 = v \sum_i g_i^2,\quad
-    M_d = M_{d-1} + (d-1) s^2 M_{d-2},
+    M_A(s) = \mathrm E\,\max(0, 1 + s\varepsilon)^{A-1},\quad s^2 = v \sum_i g_i^2,
 
 since :math:`\lambda_i > \sqrt v g_i \varepsilon_i` is a simplex again, shrunk by
 :math:`1 - \sum_i \sqrt v g_i \varepsilon_i`. Without it the likelihood of a simplex thinner than
@@ -41,7 +42,14 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from hyperfuse_hs.algorithms.face_geometry import FaceGeometry, Floats
+from hyperfuse_hs.algorithms.face_geometry import FaceGeometry, Floats, Integers
+from hyperfuse_hs.algorithms.face_tables import (
+    TURN,
+    ExponentTables,
+    log_moment_tail,
+    log_norm,
+    log_power_near,
+)
 
 # A face whose density is below exp(-CUTOFF) of the best one changes nothing in float64.
 CUTOFF = 36.0
@@ -56,40 +64,11 @@ class Workspace(NamedTuple):
     density: Floats
     bary: Floats
     hazard: Floats
+    excess: Floats
     norm_slope: Floats
+    exponent_slope: Floats
     residual: Floats
     along: Floats
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def log_normal_cdf(u: float) -> tuple[float, float]:
-    """Logarithm of the normal distribution function and its derivative."""
-    if u > 8.0:
-        return 0.0, 0.0
-    if u > -6.0:
-        value = 0.5 * math.erfc(-u * 0.7071067811865476)
-        return math.log(value), 0.3989422804014327 * math.exp(-0.5 * u * u) / value
-    # Continued fraction of the Mills ratio (Abramowitz & Stegun 26.2.14).
-    fraction = -u
-    for k in range(24, 0, -1):
-        fraction = -u + k / fraction
-    return -0.5 * u * u - 0.9189385332046727 - math.log(fraction), fraction
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def log_norm(square: float, d: int) -> tuple[float, float]:
-    """Logarithm of ``M_d(s)`` for ``square = s**2``, and its derivative by the square."""
-    before, lower, slope = 0.0, 1.0, 0.0
-    if square > 0.015:
-        s = math.sqrt(square)
-        before = 0.3989422804014327 * math.exp(-0.5 / square) / s
-        lower = 0.5 * math.erfc(-0.7071067811865476 / s)
-    # before, lower = M_(k-2) (k - 1), M_(k-1); M_k = M_(k-1) + (k - 1) s**2 M_(k-2).
-    for k in range(1, d + 1):
-        value = lower + square * before
-        slope = 0.5 * k * before / value if k > 1 else 0.5 * before / value
-        before, lower = k * lower, value
-    return math.log(lower), slope
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -99,11 +78,17 @@ def bound_faces(
     endmembers: Floats,
     log_weights: Floats,
     geometry: FaceGeometry,
+    ceilings: Floats,
     work: Workspace,
 ) -> int:
-    """Fill ``work.bound``: the density but for its factors below one; return the largest."""
+    """Fill ``work.bound``: no density is above; return the face where it is largest.
+
+    ``ceilings`` holds for each face what the noise does not change and what multiplies the
+    logarithm of its standard deviation, ``(F, 2)``.
+    """
     q = len(z)
-    log_unit = 0.5 * math.log(2.0 * math.pi * variance)
+    log_sigma = 0.5 * math.log(variance)
+    log_unit = log_sigma + 0.9189385332046727
     for j in range(len(work.projections)):
         work.projections[j] = -geometry.frame_origins[j]
     for d in range(q):
@@ -119,6 +104,7 @@ def bound_faces(
     for f in range(len(log_weights)):
         size = geometry.sizes[f]
         level = log_weights[f] - geometry.log_volumes[f] - (q - size + 1) * log_unit
+        level += ceilings[f, 0] + ceilings[f, 1] * log_sigma
         if size <= q:
             square = work.distances[geometry.members[f, 0]]
             for j in range(geometry.frame_starts[f], geometry.frame_starts[f + 1]):
@@ -133,26 +119,62 @@ def bound_faces(
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def visit_face(
-    z: Floats, variance: float, endmembers: Floats, geometry: FaceGeometry, f: int, work: Workspace
+    z: Floats,
+    variance: float,
+    endmembers: Floats,
+    geometry: FaceGeometry,
+    tables: ExponentTables,
+    base: float,
+    f: int,
+    g: int,
+    work: Workspace,
 ) -> float:
-    """Fill ``work.density[f]`` and what its slopes need; return the density."""
+    """Fill ``work.density[f]`` and what its slopes need; return the density.
+
+    ``base`` is the part of the density that does not depend on the place in the face.
+    """
     size = geometry.sizes[f]
     work.bary[f, 0] = 1.0
     work.hazard[f, 0] = 0.0
-    value: float = work.bound[f]
+    work.exponent_slope[f] = 0.0
+    value = base
     if size > 1:
         sigma = math.sqrt(variance)
         origin = geometry.members[f, 0]
+        near, tail, constants = tables.near[g], tables.tail[g], tables.constants[g]
+        power = constants[0, 0] - 1.0
+        product = 1.0  # of what is raised to the power
+        by_exponent = 0.0
         for i in range(size):
             total = 1.0 if i == 0 else 0.0
             for d in range(len(z)):
                 total += geometry.gradients[f, i, d] * (z[d] - endmembers[origin, d])
-            log_phi, slope = log_normal_cdf(total / (sigma * geometry.lengths[f, i]))
+            spread = sigma * geometry.lengths[f, i]
+            u = total / spread
             work.bary[f, i] = total
-            work.hazard[f, i] = slope
-            value += log_phi
-        log_total, work.norm_slope[f] = log_norm(variance * geometry.square_sums[f], size - 1)
-        value -= log_total
+            if u > TURN:
+                x = 1.0 / (u * u)
+                log_h, slope, change = log_moment_tail(x, tail[0])
+                work.excess[f, i] = -2.0 * slope * x
+                work.hazard[f, i] = (power + work.excess[f, i]) / u
+                product *= total
+                value -= constants[0, 1]
+                by_exponent += change - constants[0, 2]
+            else:
+                log_h, slope, change = log_power_near(u, near[0], constants[0, 0])
+                work.hazard[f, i] = slope
+                work.excess[f, i] = slope * u - power
+                product *= spread
+                by_exponent += change
+            value += log_h
+        log_total, work.norm_slope[f], change = log_norm(
+            variance * geometry.square_sums[f], near[1], tail[1], constants[1]
+        )
+        log_product = math.log(product)
+        work.exponent_slope[f] = (
+            by_exponent + log_product + size * (constants[1, 2] - change)
+        ) * constants[0, 0]
+        value += power * log_product - log_total + constants[1, 1] - math.lgamma(size)
     work.density[f] = value
     return value
 
@@ -185,11 +207,11 @@ def add_slopes(
         for i in range(size):
             c = geometry.products[f, i, j]
             work.along[i] = 2.0 * variance * work.norm_slope[f] * c if size > 1 else 0.0
-            if work.hazard[f, i] > 0.0:
-                spread = sigma * geometry.lengths[f, i]
-                ratio = work.bary[f, i] / spread * c / geometry.products[f, i, i]
-                radial += work.hazard[f, i] * c / spread
-                work.along[i] += work.hazard[f, i] * (ratio - work.bary[f, j] / spread)
+            if size > 1:
+                hazard = work.hazard[f, i] / (sigma * geometry.lengths[f, i])
+                radial += hazard * c
+                work.along[i] += work.excess[f, i] * c / geometry.products[f, i, i]
+                work.along[i] -= hazard * work.bary[f, j]
         work.along[j] -= 1.0
         start = geometry.members[f, j] * q
         for d in range(q):
@@ -200,20 +222,45 @@ def add_slopes(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
+def face_ceilings(geometry: FaceGeometry, tables: ExponentTables, groups: Integers) -> Floats:
+    """Bound what a Dirichlet density has above the uniform one, see :func:`bound_faces`."""
+    ceilings = np.zeros((len(groups), 2))
+    for f in range(len(groups)):
+        g, size = groups[f], geometry.sizes[f]
+        if size > 1:
+            exponent = tables.constants[g, 0, 0]
+            # Two more for the blurred norm, which may be a little below one.
+            ceilings[f, 0] = 2.0 + tables.constants[g, 1, 1] - math.lgamma(size)
+            if exponent >= 1.0:
+                ceilings[f, 0] -= size * tables.constants[g, 0, 1]
+                ceilings[f, 0] -= size * (exponent - 1.0) * math.log(size)
+            else:
+                ceilings[f, 1] = size * (exponent - 1.0)
+                ceilings[f, 0] += size * tables.near[g, 0, :, 0].max()
+                for i in range(size):
+                    ceilings[f, 0] += (exponent - 1.0) * math.log(geometry.lengths[f, i])
+    return ceilings
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def accumulate(
     scores: Floats,
     noise: Floats,
     endmembers: Floats,
     log_weights: Floats,
     geometry: FaceGeometry,
+    tables: ExponentTables,
+    groups: Integers,
     log_background: float,
     log_likelihood: Floats,
     posterior: Floats,
     slopes: Floats,
 ) -> None:
-    """Fill log-likelihood (n,), posterior (n, F) and, unless it is (n, 0), slopes (n, p q)."""
+    """Fill log-likelihood (n,), posterior (n, F) and, unless it is (n, 0), slopes (n, p q + G)."""
     n_positions, q = scores.shape
     n_faces, width = geometry.members.shape
+    ceilings = face_ceilings(geometry, tables, groups)
+    n_coordinates = endmembers.size
     work = Workspace(
         np.empty(geometry.frames.shape[1]),
         np.empty(len(endmembers)),
@@ -221,18 +268,27 @@ def accumulate(
         np.empty(n_faces),
         np.empty((n_faces, width)),
         np.empty((n_faces, width)),
+        np.empty((n_faces, width)),
+        np.empty(n_faces),
         np.empty(n_faces),
         np.empty(q),
         np.empty(width),
     )
     for t in range(n_positions):
         z, variance = scores[t], noise[t]
-        first = bound_faces(z, variance, endmembers, log_weights, geometry, work)
-        best = visit_face(z, variance, endmembers, geometry, first, work)
-        best = max(best, log_background)
-        for f in range(n_faces):
-            if f != first and work.bound[f] >= best - CUTOFF:
-                best = max(best, visit_face(z, variance, endmembers, geometry, f, work))
+        log_sigma = 0.5 * math.log(variance)
+        first = bound_faces(z, variance, endmembers, log_weights, geometry, ceilings, work)
+        best = log_background
+        for step in range(n_faces + 1):
+            # The most promising face comes first, so that most others need no visit.
+            f = first if step == 0 else step - 1
+            if step > 0 and (f == first or work.bound[f] < best - CUTOFF):
+                continue
+            base = work.bound[f] - ceilings[f, 0] - ceilings[f, 1] * log_sigma
+            best = max(
+                best,
+                visit_face(z, variance, endmembers, geometry, tables, base, f, groups[f], work),
+            )
         evidence = math.exp(log_background - best)
         for f in range(n_faces):
             if work.density[f] > best - CUTOFF:
@@ -245,4 +301,5 @@ def accumulate(
                 share = math.exp(work.density[f] - log_likelihood[t])
                 if slopes.shape[1]:
                     add_slopes(z, variance, endmembers, geometry, f, share, work, slopes[t])
+                    slopes[t, n_coordinates + groups[f]] += share * work.exponent_slope[f]
             posterior[t, f] = share

@@ -11,6 +11,7 @@ import numpy as np
 
 from hyperfuse_hs.algorithms.face_geometry import FaceGeometry, Floats, Integers, face_geometry
 from hyperfuse_hs.algorithms.face_kernel import accumulate
+from hyperfuse_hs.algorithms.face_tables import ExponentTables, exponent_tables
 
 # Positions handed to the compiled kernel at once; fixed, so that sums do not depend on the
 # number of processors.
@@ -29,9 +30,9 @@ class Evaluation:
     posterior_sums
         Sum over positions of the posterior of each face, ``(F,)``.
     gradient
-        ``(p q,)``.
+        By endmembers and logarithms of the exponents, ``(p q + G,)``.
     information
-        Sum of the outer products of the slopes, ``(p q, p q)``.
+        Sum of the outer products of the slopes, ``(p q + G, p q + G)``.
     """
 
     log_likelihood: float
@@ -54,6 +55,10 @@ class FaceProblem:
         Faces, see :func:`~hyperfuse_hs.algorithms.face_kernel.pad_faces`.
     log_background
         Logarithm of the constant density that outliers are drawn from.
+    learn
+        Whether the exponents are learnt.
+
+    Faces of the same size share one Dirichlet exponent; ``G`` is the number of sizes above one.
     """
 
     scores: Floats
@@ -61,21 +66,30 @@ class FaceProblem:
     members: Integers
     sizes: Integers
     log_background: float
+    learn: bool = True
+
+    @property
+    def group_sizes(self) -> Integers:
+        """Sizes of the faces that have an exponent, ``(G,)``."""
+        return np.unique(self.sizes[self.sizes > 1])
 
     def subset(self, chosen: Integers) -> "FaceProblem":
         """Keep only the chosen positions."""
         return replace(self, scores=self.scores[chosen], noise=self.noise[chosen])
 
-    def evaluate(self, endmembers: Floats, weights: Floats) -> Evaluation | None:
+    def evaluate(self, endmembers: Floats, weights: Floats, exponents: Floats) -> Evaluation | None:
         """Compute log-likelihood and slopes; None where a face has no volume."""
+        tables = exponent_tables(exponents, self.group_sizes)
         geometry = face_geometry(endmembers, self.members, self.sizes)
         if not np.all(np.isfinite(geometry.log_volumes)):
             return None
-        n_slopes = endmembers.size
+        n_slopes = endmembers.size + len(exponents)
 
         def one(start: int) -> tuple[float, Floats, Floats, Floats]:
             rows = slice(start, start + CHUNK)
-            log_likelihood, posterior, slopes = self._fill(endmembers, weights, geometry, rows)
+            log_likelihood, posterior, slopes = self._fill(
+                endmembers, weights, geometry, tables, rows, n_slopes
+            )
             return (
                 float(log_likelihood.sum()),
                 posterior.sum(axis=0),
@@ -94,13 +108,16 @@ class FaceProblem:
             np.sum([part[3] for part in parts], axis=0).reshape(n_slopes, n_slopes),
         )
 
-    def posterior(self, endmembers: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    def posterior(
+        self, endmembers: Floats, weights: Floats, exponents: Floats
+    ) -> tuple[Floats, Floats]:
         """Compute log-likelihood ``(N,)`` and posterior over faces ``(N, F)``."""
+        tables = exponent_tables(exponents, self.group_sizes)
         geometry = face_geometry(endmembers, self.members, self.sizes)
 
         def one(start: int) -> tuple[Floats, Floats]:
             rows = slice(start, start + CHUNK)
-            return self._fill(endmembers, weights, geometry, rows, with_gradient=False)[:2]
+            return self._fill(endmembers, weights, geometry, tables, rows, 0)[:2]
 
         parts = map_chunks(one, len(self.scores))
         return (
@@ -113,15 +130,15 @@ class FaceProblem:
         endmembers: Floats,
         weights: Floats,
         geometry: FaceGeometry,
+        tables: ExponentTables,
         rows: slice,
-        *,
-        with_gradient: bool = True,
+        n_slopes: int,
     ) -> tuple[Floats, Floats, Floats]:
         scores = self.scores[rows]
         n = len(scores)
         log_likelihood = np.empty(n)
         posterior = np.empty((n, len(weights)))
-        slopes = np.empty((n, endmembers.size if with_gradient else 0))
+        slopes = np.empty((n, n_slopes))
         with np.errstate(divide="ignore"):
             log_weights = np.log(weights)
         accumulate(
@@ -130,6 +147,8 @@ class FaceProblem:
             endmembers,
             log_weights,
             geometry,
+            tables,
+            np.searchsorted(self.group_sizes, self.sizes),
             self.log_background,
             log_likelihood,
             posterior,

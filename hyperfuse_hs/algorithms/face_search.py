@@ -14,6 +14,9 @@ import numpy as np
 from hyperfuse_hs.algorithms.face_geometry import Floats
 from hyperfuse_hs.algorithms.face_problem import Evaluation, FaceProblem
 
+# Exponents that a climb may reach: from spikes at the corners to a spot in the middle.
+EXPONENT_RANGE = 0.12, 6.0
+
 
 @dataclass(frozen=True)
 class Climb:
@@ -21,8 +24,8 @@ class Climb:
 
     Attributes
     ----------
-    endmembers, weights
-        ``(p, q)`` and ``(F,)``.
+    endmembers, weights, exponents
+        ``(p, q)``, ``(F,)`` and ``(G,)``.
     log_likelihood
         Sum over positions; minus infinity where the start had no volume.
     converged
@@ -33,6 +36,7 @@ class Climb:
 
     endmembers: Floats
     weights: Floats
+    exponents: Floats
     log_likelihood: float
     converged: bool
     n_iter: int
@@ -40,8 +44,7 @@ class Climb:
 
 def climb(
     problem: FaceProblem,
-    endmembers: Floats,
-    weights: Floats,
+    start: Climb,
     *,
     max_iter: int = 100,
     tolerance: float = 0.01,
@@ -52,8 +55,8 @@ def climb(
     ----------
     problem
         Positions and faces.
-    endmembers, weights
-        Start, ``(p, q)`` and ``(F,)``.
+    start
+        Endmembers, weights and exponents to start from.
     max_iter
         Largest number of steps.
     tolerance
@@ -64,59 +67,91 @@ def climb(
     -------
     Climb
     """
-    now = problem.evaluate(endmembers, weights)
+    at = start
+    now = problem.evaluate(at.endmembers, at.weights, at.exponents)
     if now is None:
-        return Climb(endmembers, weights, -math.inf, False, 0)
-    prior = 1.0 / len(weights)  # one position in all, so that no face is lost for good
-    value = now.log_likelihood + prior * float(np.log(weights).sum())
+        return replace(start, log_likelihood=-math.inf, converged=False, n_iter=0)
+    prior = 1.0 / len(at.weights)  # one position in all, so that no face is lost for good
+    value = now.log_likelihood + log_prior(at)
     damping = 1e-2
     for iteration in range(1, max_iter + 1):
-        step, gain = scoring_step(now, damping, len(problem.scores))
-        next_weights = now.posterior_sums + prior
-        next_weights /= next_weights.sum()
-        moved = endmembers + step.reshape(endmembers.shape)
-        trial = problem.evaluate(moved, next_weights)
+        step, gain = scoring_step(now, at.exponents, damping, len(problem.scores), problem.learn)
+        weights = now.posterior_sums + prior
+        moved = replace(
+            at,
+            endmembers=at.endmembers + step[: at.endmembers.size].reshape(at.endmembers.shape),
+            weights=weights / weights.sum(),
+            exponents=np.clip(
+                at.exponents * np.exp(np.clip(step[at.endmembers.size :], -0.5, 0.5)),
+                *EXPONENT_RANGE,
+            ),
+            n_iter=iteration,
+        )
+        trial = problem.evaluate(moved.endmembers, moved.weights, moved.exponents)
         rise = -math.inf
         if trial is not None:
-            rise = trial.log_likelihood + prior * float(np.log(next_weights).sum()) - value
+            rise = trial.log_likelihood + log_prior(moved) - value
         if trial is not None and rise > 0:
-            endmembers, weights, now, value = moved, next_weights, trial, value + rise
+            at, now, value = moved, trial, value + rise
             damping = max(damping * 0.2, 1e-6)
         else:
             damping = max(damping, 1e-3) * 10
         if max(rise, gain) < tolerance:
-            return Climb(endmembers, weights, now.log_likelihood, True, iteration)
-    return Climb(endmembers, weights, now.log_likelihood, False, max_iter)
+            break
+    return replace(
+        at,
+        log_likelihood=now.log_likelihood,
+        converged=max(rise, gain) < tolerance,
+        n_iter=iteration,
+    )
 
 
-def scoring_step(now: Evaluation, damping: float, n_positions: int) -> tuple[Floats, float]:
+def log_prior(at: Climb) -> float:
+    """Weak prior: one position spread over the faces, exponents about one."""
+    faces = float(np.log(at.weights).mean())
+    return faces - 0.5 * float(np.sum(np.log(at.exponents) ** 2))
+
+
+def scoring_step(
+    now: Evaluation, exponents: Floats, damping: float, n_positions: int, learn: bool
+) -> tuple[Floats, float]:
     """Solve for the damped scoring step and the gain it promises.
 
     Parameters
     ----------
     now
         Slopes and information.
+    exponents
+        Exponents of the faces, ``(G,)``.
     damping
         Factor on the diagonal of the information.
     n_positions
         Number of positions, the scale of the smallest damping.
+    learn
+        Whether the exponents are to be learnt.
 
     Returns
     -------
     step : numpy.ndarray
-        ``(p q,)``.
+        Of endmembers and logarithms of the exponents, ``(p q + G,)``.
     gain : float
         Expected rise of the log-likelihood.
     """
-    ridge = damping * np.diag(now.information) + 1e-12 * n_positions
-    step = np.linalg.solve(now.information + np.diag(ridge), now.gradient).astype(np.float64)
-    return step, 0.5 * float(step @ now.gradient)
+    gradient, information = now.gradient.copy(), now.information.copy()
+    n = len(gradient) - len(exponents)
+    gradient[n:] -= np.log(exponents)
+    information[range(n, len(gradient)), range(n, len(gradient))] += 1.0
+    if not learn:
+        gradient[n:] = 0.0
+        information[n:, :n] = information[:n, n:] = 0.0
+    ridge = damping * np.diag(information) + 1e-12 * n_positions
+    step = np.linalg.solve(information + np.diag(ridge), gradient).astype(np.float64)
+    return step, 0.5 * float(step @ gradient)
 
 
 def anneal(
     problem: FaceProblem,
-    endmembers: Floats,
-    weights: Floats,
+    start: Climb,
     levels: Sequence[float],
     rng: np.random.Generator,
     *,
@@ -132,8 +167,8 @@ def anneal(
     ----------
     problem
         Positions and faces.
-    endmembers, weights
-        Start, ``(p, q)`` and ``(F,)``.
+    start
+        Endmembers, weights and exponents to start from.
     levels
         Variances added to that of every position, the last one for the result.
     rng
@@ -147,22 +182,29 @@ def anneal(
         At the last level; ``n_iter`` counts all levels.
     """
     n_iter = 0
-    found = Climb(endmembers, weights, -math.inf, False, 0)
+    found = start
     for level in levels:
         last = level == levels[-1]
         extra = np.sqrt(level) * rng.standard_normal(problem.scores.shape)
         blurred = replace(problem, scores=problem.scores + extra, noise=problem.noise + level)
         # Faces that died at one level may live at the next.
-        weights = 0.95 * found.weights + 0.05 / len(weights)
+        weights = 0.95 * found.weights + 0.05 / len(found.weights)
         found = climb(
             blurred,
-            found.endmembers,
-            weights,
+            replace(found, weights=weights),
             max_iter=max_iter if last else min(max_iter, 30),
             tolerance=tolerance if last else 1.0,
         )
         n_iter += found.n_iter
     return replace(found, n_iter=n_iter)
+
+
+def first_guess(problem: FaceProblem, endmembers: Floats) -> Climb:
+    """Start with equal weights and uniform faces."""
+    n_faces, n_groups = len(problem.sizes), len(problem.group_sizes)
+    return Climb(
+        endmembers, np.full(n_faces, 1.0 / n_faces), np.ones(n_groups), -math.inf, False, 0
+    )
 
 
 def anneal_levels(problem: FaceProblem) -> list[float]:

@@ -1,9 +1,11 @@
 r"""Face mixture: endmembers, and which of them are present at each probe position.
 
 Real maps are not uniform mixtures. Most positions are pure, lie on an interface of two
-components, or mix three; few mix all. The face mixture says so: a position is uniform on one face
-of the simplex, the faces have weights that are learnt, and the noise is known. The endmembers
-that make the scores most likely are found by damped scoring steps while extra noise is lowered
+components, or mix three; few mix all. The face mixture says so: a position lies on one face of the
+simplex, the faces have weights that are learnt, and the noise is known. On a face the abundances
+follow a symmetric Dirichlet distribution; its exponent is learnt for each size of face, because
+interfaces that are sharp, blurred or tilted fill an edge in different ways. The endmembers that
+make the scores most likely are found by damped scoring steps while extra noise is lowered
 (annealing), from several starts.
 """
 
@@ -18,6 +20,7 @@ from hyperfuse_hs.algorithms.face_search import (
     anneal,
     anneal_levels,
     background_density,
+    first_guess,
 )
 from hyperfuse_hs.algorithms.simplex import SEARCH_POSITIONS
 from hyperfuse_hs.algorithms.standard_scores import (
@@ -39,6 +42,10 @@ class FaceMixture:
         Components present on each face.
     weights
         Share of the positions on each face, ``(F,)``, sums to one.
+    exponents
+        Dirichlet exponent of the abundances on each face, ``(F,)``, the same for faces of one
+        size: one where they are uniform, below where they keep to the corners, above where they
+        keep to the middle.
     log_likelihood
         Mean over positions of the log-density.
     start_log_likelihoods
@@ -55,6 +62,7 @@ class FaceMixture:
     endmembers: Floats
     faces: tuple[Face, ...]
     weights: Floats
+    exponents: Floats
     log_likelihood: float
     start_log_likelihoods: Floats
     facet_support: Floats
@@ -71,9 +79,10 @@ def face_mixture(
     n_starts: int = 5,
     max_face_size: int = 3,
 ) -> FaceMixture:
-    r"""Fit endmembers to positions that lie uniformly on faces of their simplex.
+    r"""Fit endmembers to positions that lie on faces of their simplex.
 
-    Maximises :math:`\frac1N\sum_t\log\sum_F \pi_F\, p(z_t|F)` over endmembers and weights, with
+    Maximises :math:`\frac1N\sum_t\log\sum_F \pi_F\, p(z_t|F)` over endmembers, weights
+    and exponents, with
     the density of :mod:`hyperfuse_hs.algorithms.face_kernel` and a thin uniform background that
     takes outliers.
 
@@ -108,20 +117,20 @@ def face_mixture(
     problem = FaceProblem(data.scores, data.noise, members, sizes, background_density(data.scores))
     part = problem.subset(choose_positions(len(data.scores), SEARCH_POSITIONS, rng))
     levels = anneal_levels(part)
-    uniform = np.full(len(faces), 1.0 / len(faces))
     fits = [
-        anneal(part, start, uniform, levels, rng, max_iter=40, tolerance=0.3)
+        anneal(part, first_guess(part, start), levels, rng, max_iter=40, tolerance=0.3)
         for start in start_simplices(part, n_components, n_starts, rng)
     ]
     best = max(fits, key=lambda fit: fit.log_likelihood)
     best = escape(part, best, levels, rng)
-    last = anneal(problem, best.endmembers, best.weights, levels[-1:], rng)
-    posterior = problem.posterior(last.endmembers, last.weights)[1]
+    last = anneal(problem, best, levels[-1:], rng)
+    posterior = problem.posterior(last.endmembers, last.weights, last.exponents)[1]
     weights = last.weights / last.weights.sum()
     return FaceMixture(
         endmembers=data.restore(last.endmembers),
         faces=faces,
         weights=weights,
+        exponents=spread_exponents(problem, last.exponents),
         log_likelihood=last.log_likelihood / len(data.scores) + data.log_jacobian,
         start_log_likelihoods=np.array([fit.log_likelihood for fit in fits]) / len(part.scores)
         + data.log_jacobian,
@@ -158,6 +167,7 @@ def face_posterior(
     noise: Floats,
     faces: Sequence[Face],
     weights: Floats,
+    exponents: Floats | None = None,
 ) -> Floats:
     """Compute the probability that each position lies on each face.
 
@@ -173,6 +183,8 @@ def face_posterior(
         Components of each face.
     weights
         Share of each face, ``(F,)``.
+    exponents
+        Dirichlet exponent of each face, ``(F,)``, the same for faces of one size; None for one.
 
     Returns
     -------
@@ -188,4 +200,13 @@ def face_posterior(
     members, sizes = pad_faces(list(faces))
     problem = FaceProblem(data.scores, data.noise, members, sizes, -np.inf)
     moved = (endmembers - data.mean) @ data.axes.T / data.scale
-    return problem.posterior(np.ascontiguousarray(moved), weights)[1]
+    if exponents is None:
+        exponents = np.ones(len(sizes))
+    of_groups = np.array([exponents[np.argmax(sizes == size)] for size in problem.group_sizes])
+    return problem.posterior(np.ascontiguousarray(moved), weights, of_groups)[1]
+
+
+def spread_exponents(problem: FaceProblem, exponents: Floats) -> Floats:
+    """Give each face the exponent of its size, one to single endmembers."""
+    groups = np.searchsorted(problem.group_sizes, problem.sizes)
+    return np.where(problem.sizes > 1, exponents[groups], 1.0)

@@ -11,6 +11,7 @@ from hyperfuse_hs.algorithms.face_search import (
     anneal,
     anneal_levels,
     background_density,
+    first_guess,
 )
 from hyperfuse_hs.algorithms.standard_scores import check_scores, choose_positions, standardise
 
@@ -181,7 +182,9 @@ def minimum_volume(
     data = standardise(scores, n_components, noise)
     rng = np.random.default_rng(random_state)
     members, sizes = pad_faces([tuple(range(n_components))])
-    problem = FaceProblem(data.scores, data.noise, members, sizes, background_density(data.scores))
+    problem = FaceProblem(
+        data.scores, data.noise, members, sizes, background_density(data.scores), False
+    )
     part = problem.subset(choose_positions(len(data.scores), SEARCH_POSITIONS, rng))
     levels = anneal_levels(part)
     fits = []
@@ -191,9 +194,11 @@ def minimum_volume(
         else:
             vertices = vertex_component_analysis(part.scores, n_components, random_state=rng)
         pushed = vertices.mean(axis=0) + 1.5 * (vertices - vertices.mean(axis=0))
-        fits.append(anneal(part, pushed, np.ones(1), levels, rng, max_iter=40, tolerance=0.3))
+        fits.append(
+            anneal(part, first_guess(part, pushed), levels, rng, max_iter=40, tolerance=0.3)
+        )
     best = max(fits, key=lambda fit: fit.log_likelihood)
-    last = anneal(problem, best.endmembers, best.weights, levels[-1:], rng)
+    last = anneal(problem, best, levels[-1:], rng)
     n = len(data.scores)
     return SimplexFit(
         data.restore(last.endmembers),

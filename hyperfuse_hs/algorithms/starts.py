@@ -1,5 +1,7 @@
 """Where the search for the face mixture starts, and how it leaves a local optimum."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from hyperfuse_hs.algorithms.face_geometry import Floats
@@ -85,7 +87,9 @@ def escape(
         moved = found.endmembers.copy()
         others = np.delete(moved, k, axis=0).mean(axis=0)
         moved[k] = others + PUSH * (moved[k] - others)
-        trial = anneal(problem, moved, found.weights, levels, rng, max_iter=40, tolerance=0.3)
+        trial = anneal(
+            problem, replace(found, endmembers=moved), levels, rng, max_iter=40, tolerance=0.3
+        )
         if trial.log_likelihood > found.log_likelihood:
             found = trial
     return found

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hyperfuse_hs.algorithms.face_geometry import list_faces, pad_faces
 from hyperfuse_hs.algorithms.face_problem import FaceProblem
-from hyperfuse_hs.algorithms.face_search import climb
+from hyperfuse_hs.algorithms.face_search import Climb, climb, first_guess, log_prior
 from hyperfuse_hs.algorithms.faces import face_mixture, face_posterior
 
 
@@ -67,45 +67,52 @@ def small_problem(seed, p=4):
     scores += np.sqrt(noise)[:, None] * rng.standard_normal(scores.shape)
     weights = rng.dirichlet(np.ones(len(list_faces(p, 3))))
     members, sizes = pad_faces(list_faces(p, 3))
-    return FaceProblem(scores, noise, members, sizes, -12.0), vertices, weights
+    problem = FaceProblem(scores, noise, members, sizes, -12.0)
+    exponents = np.exp(rng.uniform(-1.5, 1.5, len(problem.group_sizes)))
+    return problem, vertices, weights, exponents
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 5))
 def test_gradient_agrees_with_finite_differences(seed, p):
-    problem, vertices, weights = small_problem(seed, p)
-    expected = np.empty(vertices.shape)
-    for index in np.ndindex(vertices.shape):
-        step = np.zeros(vertices.shape)
-        step[index] = 1e-6
-        up = problem.evaluate(vertices + step, weights).log_likelihood
-        down = problem.evaluate(vertices - step, weights).log_likelihood
-        expected[index] = (up - down) / 2e-6
-    found = problem.evaluate(vertices, weights).gradient
-    np.testing.assert_allclose(found, expected.ravel(), atol=1e-6 * np.abs(expected).max() + 1e-5)
+    problem, vertices, weights, exponents = small_problem(seed, p)
+    at = np.concatenate([vertices.ravel(), np.log(exponents)])
+
+    def log_likelihood(point):
+        moved = point[: vertices.size].reshape(vertices.shape)
+        return problem.evaluate(moved, weights, np.exp(point[vertices.size :])).log_likelihood
+
+    steps = 1e-5 * np.eye(len(at))
+    expected = np.array(
+        [(log_likelihood(at + step) - log_likelihood(at - step)) / 2e-5 for step in steps]
+    )
+    found = problem.evaluate(vertices, weights, exponents).gradient
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max() + 1e-5)
 
 
 @pytest.mark.parametrize("height", [2.0, 0.2, 0.05])
-def test_density_of_every_triangle_integrates_to_one_however_thin(height):
+@pytest.mark.parametrize("exponent", [0.3, 1.0, 4.0])
+def test_density_of_every_triangle_integrates_to_one_however_thin(height, exponent):
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.4, height]])
     sigma, step = 0.1, 0.025
     axis = np.arange(-7.0, 8.0, step)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     members, sizes = pad_faces([(0, 1, 2)])
     problem = FaceProblem(grid, np.full(len(grid), sigma**2), members, sizes, -np.inf)
-    density = np.exp(problem.posterior(corners, np.ones(1))[0])
+    density = np.exp(problem.posterior(corners, np.ones(1), np.array([exponent]))[0])
     assert density.sum() * step**2 == pytest.approx(1.0, abs=1e-3)
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1000))
 def test_likelihood_does_not_fall_during_the_climb(seed):
-    problem, vertices, weights = small_problem(seed)
-    start = 1.2 * vertices
-    values = [problem.evaluate(start, weights).log_likelihood + np.log(weights).mean()]
+    problem, vertices, weights, exponents = small_problem(seed)
+    start = Climb(1.2 * vertices, weights, exponents, -np.inf, False, 0)
+    values = [problem.evaluate(start.endmembers, weights, exponents).log_likelihood]
+    values[0] += log_prior(start)
     for n_iter in range(1, 8):
-        found = climb(problem, start, weights, max_iter=n_iter, tolerance=0.0)
-        values.append(found.log_likelihood + np.log(found.weights).mean())
+        found = climb(problem, start, max_iter=n_iter, tolerance=0.0)
+        values.append(found.log_likelihood + log_prior(found))
     assert np.all(np.diff(values) >= -1e-9)
 
 
@@ -116,9 +123,11 @@ def test_endmembers_reach_the_cramer_rao_bound(design, seed):
     fit = face_mixture(scores, 4, noise, random_state=0)
     problem = FaceProblem(scores, noise, *pad_faces(fit.faces), -np.inf)
     # No start knows more than the truth: what is found must be at least as likely.
-    from_truth = climb(problem, vertices, np.full(len(fit.faces), 1 / len(fit.faces)))
+    from_truth = climb(problem, first_guess(problem, vertices))
     assert fit.log_likelihood * len(scores) > from_truth.log_likelihood - 0.5
-    information = problem.evaluate(vertices, from_truth.weights).information
+    information = problem.evaluate(vertices, from_truth.weights, from_truth.exponents).information[
+        : vertices.size, : vertices.size
+    ]
     bound = np.sqrt(np.trace(np.linalg.inv(information)))
     assert distance(fit.endmembers, vertices) < 2 * bound
     assert fit.converged
