@@ -36,9 +36,9 @@ def units(settings: Settings) -> Iterator[Unit]:
 
 def _measure(seed: int, size: int) -> list[Record]:
     case = cases.buried_core(seed, size=size)
-    fused = methods.timed_fusion(case, seed)
-    h, p = fused.result, len(case.components)
-    count = h.data.shape[-1]
+    count, p = methods.automatic_count(case, seed).result, len(case.components)
+    fused = methods.timed_fusion(case, seed, n_components=p)
+    h = fused.result
     wrong = Record(
         case.name,
         "fused",
@@ -48,8 +48,6 @@ def _measure(seed: int, size: int) -> list[Record]:
         fused.seconds,
         fused.peak,
     )
-    if count != p:
-        h = h.unmix(n_components=p)
     estimate = methods.estimate(h, case)
     order = scores.order_of(case, estimate.factors)
     oracles = scores.all_oracles(case)

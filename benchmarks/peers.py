@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from io import StringIO
 
 import hyperspy.api as hs
 import numpy as np
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks import methods, scores
 from benchmarks.cases import Case, Values
-from benchmarks.measure import measure
+from benchmarks.measure import Measured, measure
 from benchmarks.records import NO_AIM, Record
 from benchmarks.scores import Estimate
 from hyperfuse_hs.algorithms.simplex import successive_projection
@@ -225,17 +227,22 @@ def peer_records(case: Case, seed: int) -> list[Record]:
         if find_spec(package) is None:
             records.append(Record(judge.title, name, "not installed", 0.0))
             continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                done = measure(lambda r=run: r(stack))
-            except Exception as error:
-                # What another package raises on these data is a finding, not an end.
-                records.append(Record(judge.title, name, f"raised {type(error).__name__}", np.nan))
-                continue
+        try:
+            done = run_quietly(run, stack)
+        except Exception as error:
+            # What another package raises on these data is a finding, not an end.
+            records.append(Record(judge.title, name, f"raised {type(error).__name__}", np.nan))
+            continue
         maps, factors = summing_to_one(*done.result)
         records += judge.compare(name, Estimate(maps, split(factors)), done.seconds, done.peak)
     return records
+
+
+def run_quietly(run: Callable[[Stack], Found], stack: Stack) -> Measured[Found]:
+    """Run and measure a peer, without what it prints and warns of."""
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):
+        warnings.simplefilter("ignore")
+        return measure(lambda: run(stack))
 
 
 class _Judge:

@@ -14,7 +14,6 @@ from hyperspy.signal import BaseSignal
 
 from benchmarks import methods, peers, scores, superx
 from benchmarks.cases import Case, Values
-from benchmarks.measure import measure
 from benchmarks.records import FLAG, Aim, Record, Settings, Unit
 
 BRUKER = Path("bruker_sem_eds_bse") / "30x30_instructively_packed_16bit_compressed.bcf"
@@ -126,9 +125,7 @@ def _thinned(case: Case, seed: int) -> list[Record]:
     for label in ("HyperSpy NMF", "scikit-learn KL-NMF"):
         package, run = peers.PEERS[label]
         if find_spec(package):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                done = measure(lambda r=run: r(stack))
+            done = peers.run_quietly(run, stack)
             maps, factors = done.result
             compare(label, scores.Estimate(maps, split(factors)), done.seconds, done.peak)
     return records
@@ -148,9 +145,7 @@ def _particles(data: Path, seed: int) -> list[Record]:
         if not find_spec(package):
             records.append(Record(case.name, label, "not installed", 0.0))
             continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            done = measure(lambda r=run: r(stack))
+        done = peers.run_quietly(run, stack)
         maps, factors = peers.summing_to_one(*done.result)
         found = scores.Estimate(maps, split(factors))
         records += _against_truth(case, label, found, done.seconds, done.peak)
