@@ -24,6 +24,9 @@ PROBES = 224
 MAX_RANK = 256
 """Most singular triplets kept of a modality."""
 
+PROFILE_RANK = 32
+"""Most components that the noise of counts is predicted from."""
+
 NOISE_FREE = 1e-4
 """Singular value, relative to the largest, that counts as zero in data said to be noise-free."""
 
@@ -160,9 +163,37 @@ def compress(
         projected = project(modality, vectors, row_scale)
         scores, rows = projected[:, :-2], _row_variance(projected[:, -2:], model, row_scale)
     scores, basis, values = lowrank.rotate_to_singular(scores, basis)
-    count, gain = _rank(values, energy, modality.n_positions, model, rows)
+    size = modality.n_positions
+    count, gain = _rank(values, energy, size, model, _uneven_rows(rows, model))
+    variance = None
+    if rows is not None:
+        left, right = _noise_profile(scores, basis, weight, row_scale, count)
+        uneven = rank.unevenness(left, right, model.channels)
+        count, gain = _rank(values, energy, size, model, uneven)
+        variance = left @ (right.T @ basis.astype(np.float64) ** 2)
     root = np.sqrt(gain) if gain > 0 else 1.0
-    return LowRank(scores / root, basis, values / root, count, gain, model.channels)
+    return LowRank(scores / root, basis, values / root, count, gain, model.channels, variance)
+
+
+def _noise_profile(
+    scores: NDArray[np.float64],
+    basis: NDArray[np.float32],
+    weight: NDArray[np.float64],
+    row_scale: NDArray[np.float64] | None,
+    count: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variance of the whitened noise of counts, which is their mean: (N, r) and (C, r)."""
+    kept = slice(min(max(count, 1), PROFILE_RANK))
+    left = scores[:, kept]
+    if row_scale is not None:
+        left = left / np.sqrt(row_scale)[:, None]
+    return left, basis[:, kept].astype(np.float64) * weight[:, None]
+
+
+def _uneven_rows(rows: NDArray[np.float64] | None, model: NoiseModel) -> rank.Unevenness:
+    if rows is None:
+        return rank.EVEN
+    return rank.unevenness(rows[:, None], np.ones((round(model.channels), 1)), model.channels)
 
 
 def _rank(
@@ -170,12 +201,12 @@ def _rank(
     energy: float,
     n_positions: int,
     model: NoiseModel,
-    rows: NDArray[np.float64] | None = None,
+    uneven: rank.Unevenness = rank.EVEN,
 ) -> tuple[int, float]:
     given = model.gain
     if model.kind == "none":
         given = (NOISE_FREE * values[0] / rank.noise_edge(n_positions, model.channels)) ** 2
-    count, gain = rank.significant_rank(values, energy, n_positions, model.channels, given, rows)
+    count, gain = rank.significant_rank(values, energy, n_positions, model.channels, given, uneven)
     floor = energy * float(np.finfo(np.float32).eps) ** 2 / max(n_positions, 1)
     return min(count, MAX_RANK), max(gain, floor)
 
@@ -235,9 +266,11 @@ def _wanted(
     energy: float,
     rows: NDArray[np.float64] | None = None,
 ) -> lowrank.Floor:
+    uneven = _uneven_rows(rows, model)
+
     def wanted(eigenvalues: NDArray[np.float64]) -> int:
         values = np.sqrt(np.maximum(eigenvalues, 0.0))
-        return _rank(values, energy, modality.n_positions, model, rows)[0]
+        return _rank(values, energy, modality.n_positions, model, uneven)[0]
 
     return wanted
 

@@ -33,6 +33,9 @@ from hyperfuse_hs.unmixing import (
 EXTRA = 3
 """Columns of scores kept below the edge of a modality: together they may stand out."""
 
+LEAST_NOISE = 0.05
+"""Least variance of the noise of a score over its mean: predicted ones may even be negative."""
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -114,7 +117,7 @@ def compress_all(
             low = reference if source is active[0] and flat else reduce(source, own)
             part = _scores(source.modality, facts[name], noise[name], low)
             ratio = design_weight(common) / (1.0 if own is None else design_weight(own))
-            part.scores = part.scores * ratio[:, None]
+            _weigh_rows(part, ratio)
         part.scale = scales[name]
         part.seconds = time.perf_counter() - started
         parts.append(part)
@@ -173,6 +176,13 @@ def _scores(
     values = low.singular_values
     spread = rank.score_noise(values[:kept], modality.n_positions, low.channels)
     spread = np.where(spread > 0, spread, 1.0)
+    variance = None
+    if low.variance is not None:
+        mean = low.variance[:, :kept].mean(axis=0)
+        # Below the edge, the spread is that of the scores themselves.
+        strong = np.arange(kept) < low.rank
+        spread = spread * np.sqrt(np.where(strong & (mean > 0), mean, 1.0))
+        variance = np.maximum(low.variance[:, :kept] / np.where(mean > 0, mean, 1.0), LEAST_NOISE)
     return ModalityScores(
         name=modality.name,
         signal_shape=modality.signal_shape,
@@ -186,7 +196,16 @@ def _scores(
         singular_values=values,
         rank=low.rank,
         edge=rank.noise_edge(modality.n_positions, low.channels),
+        variance=variance,
     )
+
+
+def _weigh_rows(part: ModalityScores, ratio: NDArray[np.float64]) -> None:
+    """Bring the rows of a modality to the weight that those of the common basis have."""
+    if part.variance is not None or np.any(ratio != 1):
+        even = np.ones(part.scores.shape) if part.variance is None else part.variance
+        part.variance = even * ratio[:, None] ** 2
+    part.scores = part.scores * ratio[:, None]
 
 
 def _common_basis(parts: list[ModalityScores], scale: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -215,7 +234,7 @@ def unmix(scores: Scores, choices: Choices) -> FusionResult:
     if choices.unmixing in SIGNED or choices.unmixing == "nmf":
         unmixed = _unmix_in_channels(scores, choices, roles, coupled, n_components)
     else:
-        lead = lead_plane(coupled.lead_scores, scores.scale, n_components)
+        lead = lead_plane(coupled.lead_scores, coupled.lead_noise, scores.scale, n_components)
         unmixed = unmix_simplex(
             lead, n_components, choices.unmixing, choices.abundances, choices.seed
         )
@@ -286,9 +305,8 @@ def _coupling(
     active = [n for n, (role, _) in roles.items() if role != "passive"]
     weighted = [scores.modalities[n].scores * choices.weights.get(n, 1.0) for n in active]
     leads = [roles[n][0] == "lead" for n in active]
-    noise = [scores.modalities[n].scores[:, scores.modalities[n].rank :] for n in active]
-    rows = np.mean(np.hstack(noise) ** 2, axis=1) if any(s.size for s in noise) else None
-    return coupling.couple(weighted, leads, minimum_rank=n_components, rows=rows)
+    variances = [scores.modalities[n].variance for n in active]
+    return coupling.couple(weighted, leads, minimum_rank=n_components, variances=variances)
 
 
 def _unmix_in_channels(
@@ -305,7 +323,7 @@ def _unmix_in_channels(
         [(rotation @ p.projection) / np.sqrt(p.divisor * (p.gain or 1.0)) for p in leads]
     )
     if choices.unmixing == "nmf":
-        lead = lead_plane(coupled.lead_scores, scores.scale, n_components)
+        lead = lead_plane(coupled.lead_scores, coupled.lead_noise, scores.scale, n_components)
         return unmix_nonnegative(
             lead, coupled.basis, whitened, n_components, choices.abundances, choices.seed
         )

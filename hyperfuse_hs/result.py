@@ -42,6 +42,8 @@ class ModalityScores:
         How many of them stand out of the noise.
     edge
         Largest singular value that noise alone would give.
+    variance
+        ``(N, k)`` variance of the noise of the scores; None where it is 1 everywhere.
     scale
         ``(N,)`` local intensity, mean 1; None where it is the same everywhere.
     projection
@@ -64,6 +66,7 @@ class ModalityScores:
     singular_values: NDArray[np.float64]
     rank: int
     edge: float
+    variance: NDArray[np.float64] | None = None
     scale: NDArray[np.float64] | None = None
     projection: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     passes: int = 0
@@ -168,6 +171,9 @@ class FusionResult:
     facet_support
         ``(p,)`` number of positions that lie without doubt on the facet where the component is
         absent, or None. A component with few of them is not identified.
+    pair_support
+        ``(p, p)`` number of positions that show the component of the row without that of the
+        column, for results that lack the faces this follows from; None otherwise.
     log_likelihood
         Mean log-likelihood per position of the endmember search, NaN where it has none.
     options
@@ -191,6 +197,7 @@ class FusionResult:
     log_likelihood: float
     options: dict[str, Any]
     modalities: dict[str, ModalityResult]
+    pair_support: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)

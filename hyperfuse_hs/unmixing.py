@@ -99,7 +99,10 @@ def check_directions(most: int, n_components: int) -> None:
 
 
 def lead_plane(
-    lead_scores: NDArray[np.float64], scale: NDArray[np.float64], n_components: int
+    lead_scores: NDArray[np.float64],
+    lead_noise: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    n_components: int,
 ) -> LeadScores:
     """Undo the row scale and find the plane of the simplex.
 
@@ -107,6 +110,8 @@ def lead_plane(
     ----------
     lead_scores
         ``(N, K)`` unit noise, rows times their weight in the joint subspace.
+    lead_noise
+        ``(N, K)`` variance of the noise of each score, about 1 on average.
     scale
         ``(N,)`` local intensity.
     n_components
@@ -115,7 +120,8 @@ def lead_plane(
     Returns
     -------
     LeadScores
-        Centred on the mean weighted by intensity, along the p - 1 directions of most variance.
+        Centred on the mean weighted by intensity, along the p - 1 directions of most variance. Its
+        noise is that of the direction in which a position has most.
 
     Raises
     ------
@@ -127,10 +133,9 @@ def lead_plane(
     centre = np.sum(lead_scores * weight, axis=0) / np.sum(weight**2)
     centred = lead_scores - weight * centre
     _, axes = np.linalg.eigh(centred.T @ centred)
-    axes = axes[:, ::-1][:, : n_components - 1]
-    return LeadScores(
-        lead_scores / weight, centre, np.ascontiguousarray(axes), 1 / scale, weight[:, 0]
-    )
+    axes = np.ascontiguousarray(axes[:, ::-1][:, : n_components - 1])
+    noise = np.max(lead_noise @ axes**2, axis=1, initial=0.0) / weight[:, 0] ** 2
+    return LeadScores(lead_scores / weight, centre, axes, noise, weight[:, 0])
 
 
 def unmix_simplex(

@@ -44,6 +44,11 @@ def scores(seed, n=150, p=3, strength=60.0, varied=False):
     return rows + rng.standard_normal(rows.shape), abundances, scale
 
 
+def plane(rows, scale, p):
+    """Plane of lead scores with the same noise everywhere."""
+    return lead_plane(rows, np.ones(rows.shape), scale, p)
+
+
 def error(found, truth):
     """Root mean square, components in whichever order."""
     order = match_components(found.T, truth.T)
@@ -65,7 +70,7 @@ def test_own_method_and_exact_vertices_give_exact_abundances():
     _, truth, scale = scores(0)
     truth[:3] = np.eye(3)
     exact = truth @ (60.0 * np.random.default_rng(0).standard_normal((3, 4)))
-    lead = lead_plane(exact, scale, 3)
+    lead = plane(exact, scale, 3)
     for kind in ABUNDANCES:
         found = unmix_simplex(lead, 3, FromFirstRows([0, 1, 2]), kind, 0).abundances
         np.testing.assert_allclose(found, truth, atol=1e-6)
@@ -74,7 +79,7 @@ def test_own_method_and_exact_vertices_give_exact_abundances():
 @pytest.mark.parametrize("varied", [False, True])
 def test_plane_holds_the_mixtures_and_undoes_the_intensity(varied):
     lead_scores, truth, scale = scores(1, strength=1e6, varied=varied)
-    lead = lead_plane(lead_scores, scale, 3)
+    lead = plane(lead_scores, scale, 3)
     np.testing.assert_allclose(lead.axes.T @ lead.axes, np.eye(2), atol=1e-12)
     off = lead.lift(lead.coordinates) - lead.whitened
     assert np.abs(off).max() < 20
@@ -87,7 +92,7 @@ def test_plane_holds_the_mixtures_and_undoes_the_intensity(varied):
 @pytest.mark.parametrize("method", SIMPLEX_METHODS)
 def test_methods_find_the_abundances(method, varied):
     lead_scores, truth, scale = scores(2, varied=varied)
-    found = unmix_simplex(lead_plane(lead_scores, scale, 3), 3, method, "simplex", 0)
+    found = unmix_simplex(plane(lead_scores, scale, 3), 3, method, "simplex", 0)
     np.testing.assert_allclose(found.abundances.sum(axis=1), 1.0, atol=1e-9)
     assert found.abundances.min() >= 0
     assert error(found.abundances, truth) < SIMPLEX_METHODS[method][0]
@@ -97,10 +102,8 @@ def test_methods_find_the_abundances(method, varied):
 def test_permuting_positions_permutes_abundances(method):
     lead_scores, _, scale = scores(3)
     order = np.random.default_rng(0).permutation(len(scale))
-    straight = unmix_simplex(lead_plane(lead_scores, scale, 3), 3, method, "simplex", 0)
-    shuffled = unmix_simplex(
-        lead_plane(lead_scores[order], scale[order], 3), 3, method, "simplex", 0
-    )
+    straight = unmix_simplex(plane(lead_scores, scale, 3), 3, method, "simplex", 0)
+    shuffled = unmix_simplex(plane(lead_scores[order], scale[order], 3), 3, method, "simplex", 0)
     # The random starts see other positions, so the same optimum is reached from elsewhere.
     assert error(shuffled.abundances, straight.abundances[order]) < SIMPLEX_METHODS[method][1]
 
@@ -109,8 +112,8 @@ def test_permuting_positions_permutes_abundances(method):
 def test_rotating_the_scores_changes_nothing(method):
     lead_scores, _, scale = scores(4)
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))[0]
-    straight = unmix_simplex(lead_plane(lead_scores, scale, 3), 3, method, "simplex", 0)
-    turned = unmix_simplex(lead_plane(lead_scores @ turn, scale, 3), 3, method, "simplex", 0)
+    straight = unmix_simplex(plane(lead_scores, scale, 3), 3, method, "simplex", 0)
+    turned = unmix_simplex(plane(lead_scores @ turn, scale, 3), 3, method, "simplex", 0)
     assert error(turned.abundances, straight.abundances) < SIMPLEX_METHODS[method][1]
 
 
@@ -119,7 +122,7 @@ def test_the_same_seed_gives_the_same_and_leaves_the_scores_alone(method):
     lead_scores, _, scale = scores(5)
     kept = lead_scores.copy(), scale.copy()
     results = [
-        unmix_simplex(lead_plane(lead_scores, scale, 3), 3, method, "simplex", 7).abundances
+        unmix_simplex(plane(lead_scores, scale, 3), 3, method, "simplex", 7).abundances
         for _ in range(2)
     ]
     np.testing.assert_array_equal(*results)
@@ -129,7 +132,7 @@ def test_the_same_seed_gives_the_same_and_leaves_the_scores_alone(method):
 
 def test_faces_come_with_probabilities_and_support():
     lead_scores, truth, scale = scores(6)
-    found = unmix_simplex(lead_plane(lead_scores, scale, 3), 3, "face_mixture", "simplex", 0)
+    found = unmix_simplex(plane(lead_scores, scale, 3), 3, "face_mixture", "simplex", 0)
     assert found.face_posterior.shape == (len(scale), len(found.face_sets))
     np.testing.assert_allclose(found.face_posterior.sum(axis=1), 1.0, atol=1e-9)
     assert (found.facet_support > 5).all()
@@ -148,14 +151,14 @@ def test_faces_come_with_probabilities_and_support():
 def test_a_single_component(kind):
     rng = np.random.default_rng(7)
     lead_scores = 50.0 + rng.standard_normal((40, 2))
-    found = unmix_simplex(lead_plane(lead_scores, np.ones(40), 1), 1, "face_mixture", kind, 0)
+    found = unmix_simplex(plane(lead_scores, np.ones(40), 1), 1, "face_mixture", kind, 0)
     assert found.abundances.shape == (40, 1)
     np.testing.assert_allclose(found.abundances, 1.0, atol=0.1)
 
 
 def test_more_components_than_directions_are_refused():
     with pytest.raises(ValueError, match=r"n_components=4 is more.* at most 3 components"):
-        lead_plane(np.random.default_rng(8).standard_normal((20, 2)), np.ones(20), 4)
+        plane(np.random.default_rng(8).standard_normal((20, 2)), np.ones(20), 4)
 
 
 @pytest.mark.parametrize("fitted", ["no array", object(), [["a", "b"]]])
@@ -183,7 +186,7 @@ def test_nonnegative_factorisation_finds_separable_components(kind):
     truth, factors = facets(rng, 150, 3), np.kron(np.eye(3), np.ones(4)) * 30.0
     left, values, right = np.linalg.svd(truth @ factors, full_matrices=False)
     basis = left[:, :3]
-    lead = lead_plane(basis * values[:3], np.ones(150), 3)
+    lead = plane(basis * values[:3], np.ones(150), 3)
     found = unmix_nonnegative(lead, basis, values[:3, None] * right[:3], 3, kind, 0)
     assert error(found.abundances, truth) < 0.03
     if kind != "none":

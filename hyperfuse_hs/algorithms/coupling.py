@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.algorithms.rank import noise_edge, uneven_edge
+from hyperfuse_hs.algorithms.rank import noise_edge, unevenness
+from hyperfuse_hs.algorithms.shrinkage import Shrunk, shrink
 
 SMALLEST = 1e-7
 """Singular value, relative to the largest, below which rounding has the say."""
@@ -32,6 +33,8 @@ class Coupling:
         ``(k,)`` singular values of the lead scores in units of their noise, descending.
     lead_edges
         ``(k,)`` largest value that noise alone would give in each of these directions.
+    lead_noise
+        ``(N, k)`` variance of the noise of each whitened score, about 1 on average.
     """
 
     basis: NDArray[np.float64]
@@ -40,6 +43,7 @@ class Coupling:
     lead_scores: NDArray[np.float64]
     lead_values: NDArray[np.float64]
     lead_edges: NDArray[np.float64]
+    lead_noise: NDArray[np.float64]
 
 
 def couple(
@@ -47,7 +51,7 @@ def couple(
     leads: Sequence[bool],
     *,
     minimum_rank: int = 1,
-    rows: NDArray[np.float64] | None = None,
+    variances: Sequence[NDArray[np.float64] | None] | None = None,
 ) -> Coupling:
     """Find the joint subspace and denoise the lead modalities with it.
 
@@ -68,9 +72,10 @@ def couple(
         Per modality, whether it leads.
     minimum_rank
         Keep at least this many directions of the lead.
-    rows
-        ``(N,)`` variance of the noise of each position, of mean one; None for ones. Where noise
-        is concentrated on few positions, that of two modalities agrees more often by chance.
+    variances
+        Per modality ``(N, k_m)`` variance of the noise of each score, of mean one in every column;
+        None for ones. Where noise is concentrated on few positions, that of two modalities agrees
+        more often by chance.
 
     Returns
     -------
@@ -80,26 +85,55 @@ def couple(
     stacked = np.hstack(list(scores))
     n, width = stacked.shape
     left, values, right = tall_svd(stacked)
-    uneven = 1.0 if rows is None else uneven_edge(rows, width)
-    edge = uneven * noise_edge(n, width)
+    profile = _stack_variances(scores, variances)
+    edge = _reach(profile) * noise_edge(n, width)
     most = int(np.count_nonzero(values))
     rank = int(np.clip(np.count_nonzero(values > edge), min(minimum_rank, most), most))
     is_lead = np.repeat(list(leads), [s.shape[1] for s in scores])
-    basis, kept = left[:, :rank], right[:rank, is_lead]
-    lead = (basis * values[:rank]) @ kept
-    whitened, lead_values, edges = _whiten(lead, kept, rank / n, uneven)
-    found = int(np.count_nonzero(lead_values > edges))
+    uneven = _reach(profile[:, is_lead])
+    basis, kept = left[:, :rank], right[:rank]
+    lead = (basis * values[:rank]) @ kept[:, is_lead]
+    white = _whiten(lead, kept[:, is_lead], rank / n, uneven)
+    found = int(np.count_nonzero(white.values > white.edges))
     lost, lost_values, lost_right = tall_svd(stacked[:, is_lead] - lead)
     own = int(np.count_nonzero(lost_values > uneven * noise_edge(n, lost_values.size)))
     there = int(np.count_nonzero(lost_values > SMALLEST * values[0]))
     own = min(max(own, minimum_rank - found), there)
+    leverage = np.einsum("ij,ij->i", basis, basis) * n / max(rank, 1)
     if own > 0:
-        kept = np.vstack([kept, lost_right[:own]])
+        added = np.zeros((own, width))
+        added[:, is_lead] = lost_right[:own]
+        kept = np.vstack([kept, added])
         lead = lead + (lost[:, :own] * lost_values[:own]) @ lost_right[:own]
-        whitened, lead_values, edges = _whiten(lead, kept, rank / n, uneven)
+        white = _whiten(lead, kept[:, is_lead], rank / n, uneven)
         # What was dropped is orthogonal to what was retained.
         basis = np.hstack([basis, lost[:, :own]])
-    return Coupling(basis, values, edge, whitened, lead_values, edges)
+    noise = _noise_of(white, kept, is_lead, profile, leverage)
+    own_noise = profile[:, is_lead] * (1 - np.minimum(leverage * rank / n, 0.99))[:, None]
+    restored = _restore(white, stacked[:, is_lead] - lead, kept[:, is_lead], own_noise)
+    return Coupling(
+        basis,
+        values,
+        edge,
+        white.scores + restored.mean,
+        white.values,
+        white.edges,
+        noise + restored.variance,
+    )
+
+
+def _stack_variances(
+    scores: Sequence[NDArray[np.float64]],
+    variances: Sequence[NDArray[np.float64] | None] | None,
+) -> NDArray[np.float64]:
+    given = [None] * len(scores) if variances is None else variances
+    return np.hstack(
+        [np.ones(s.shape) if v is None else v for s, v in zip(scores, given, strict=True)]
+    )
+
+
+def _reach(profile: NDArray[np.float64]) -> float:
+    return unevenness(profile, np.eye(profile.shape[1]), profile.shape[1]).reach
 
 
 def _lead_edges(shares: NDArray[np.float64], n: int, rank: int) -> NDArray[np.float64]:
@@ -140,14 +174,28 @@ def tall_svd(
     return left, values, np.ascontiguousarray(axes.T)
 
 
+@dataclass(frozen=True, eq=False)
+class _White:
+    """Whitened scores ``(N, k)``, their singular values and edges, and how they were made.
+
+    `map` makes them from the lead scores; `shares` of their noise came through the retained right
+    singular vectors, the rest with the leverage.
+    """
+
+    scores: NDArray[np.float64]
+    values: NDArray[np.float64]
+    edges: NDArray[np.float64]
+    map: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+
 def _whiten(
     scores: NDArray[np.float64], kept: NDArray[np.float64], leverage: float, uneven: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+) -> _White:
     """Bring the noise of lead scores to unit covariance, columns by descending singular value.
 
     `kept` holds the lead part of the retained right singular vectors, `leverage` the mean over
-    positions of what the retained left ones let through. Returns the whitened scores, their
-    singular values and the noise edge of each.
+    positions of what the retained left ones let through.
     """
     n = len(scores)
     own = kept.T @ kept
@@ -158,11 +206,54 @@ def _whiten(
     white = (scores @ axes) / root
     squares, rotation = np.linalg.eigh(white.T @ white)
     rotation = rotation[:, ::-1]
-    turned = (axes / root) @ rotation
-    turned = turned / np.linalg.norm(turned, axis=0)
+    mapped = (axes / root) @ rotation
+    turned = mapped / np.linalg.norm(mapped, axis=0)
     shares = np.clip(np.einsum("ji,jk,ki->i", turned, own, turned), 0.0, 1.0)
     edges = uneven * _lead_edges(shares, n, max(round(leverage * n), 1))
-    return white @ rotation, np.sqrt(np.maximum(squares[::-1], 0.0)), edges
+    through = shares / np.maximum(shares + leverage * (1 - shares), np.finfo(float).tiny)
+    values = np.sqrt(np.maximum(squares[::-1], 0.0))
+    return _White(white @ rotation, values, edges, mapped, through)
+
+
+def _restore(
+    white: _White,
+    dropped: NDArray[np.float64],
+    kept: NDArray[np.float64],
+    noise: NDArray[np.float64],
+) -> Shrunk:
+    """Find what was dropped of the whitened lead scores and is no noise, ``(N, k)``.
+
+    The joint subspace does not know what is special about a few positions, such as a particle too
+    small to stand out; there the scores of the lead alone are noisy, but not wrong. `noise` is the
+    variance of the lead scores, `kept` the lead part of the retained right singular vectors.
+    """
+    mean = np.zeros(white.scores.shape)
+    variance = np.zeros(white.scores.shape)
+    rest = white.map - kept.T @ (kept @ white.map)
+    expected = noise @ rest**2
+    for k in np.flatnonzero(white.values > white.edges):
+        if np.sum(rest[:, k] ** 2) > SMALLEST:
+            found = shrink(dropped @ white.map[:, k], expected[:, k])
+            mean[:, k], variance[:, k] = found
+    return Shrunk(mean, variance)
+
+
+def _noise_of(
+    white: _White,
+    kept: NDArray[np.float64],
+    is_lead: NDArray[np.bool_],
+    profile: NDArray[np.float64],
+    leverage: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Variance of the noise of every whitened score ``(N, k)``.
+
+    `leverage` is that of each position, over its mean.
+    """
+    paths = kept.T @ (kept[:, is_lead] @ white.map)
+    squares = paths**2
+    squares = squares / np.maximum(squares.sum(axis=0), np.finfo(float).tiny)
+    through: NDArray[np.float64] = white.shares * (profile @ squares)
+    return through + (1 - white.shares) * leverage[:, None]
 
 
 def significant_lead_rank(coupled: Coupling) -> int:

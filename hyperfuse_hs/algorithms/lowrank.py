@@ -43,6 +43,8 @@ class LowRank:
         Variance of the noise before it was brought to one.
     channels
         Number of channels, counted by the noise they hold.
+    variance
+        ``(N, k)`` variance of the noise of the scores; None: 1 everywhere.
     """
 
     scores: NDArray[np.float64]
@@ -51,6 +53,7 @@ class LowRank:
     rank: int
     gain: float
     channels: float
+    variance: NDArray[np.float64] | None = None
 
 
 def random_probe(size: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -8,12 +8,22 @@ Benaych-Georges and Nadakuditi (J. Multivar. Anal. 111, 120 (2012)).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 TRACY_WIDOM = 3.3
 """Quantile of the Tracy-Widom law (orthogonal class) exceeded once in about a thousand."""
+
+EDGE_STEP = 1e-3
+"""Relative error of the squared edge of uneven noise; small next to the margin of Tracy-Widom."""
+
+EDGE_POSITIONS = 2000
+"""Positions, evenly spread, that stand for all in the edge of uneven noise."""
+
+EDGE_ITERATIONS = 100
+"""Steps after which the slow rise of `_outside` is taken to end: it is at the edge then."""
 
 
 def noise_edge(n_positions: float, n_channels: float) -> float:
@@ -36,34 +46,83 @@ def noise_edge(n_positions: float, n_channels: float) -> float:
     return float(np.sqrt(root**2 + TRACY_WIDOM * spread))
 
 
-def uneven_edge(rows: NDArray[np.float64], n_channels: float) -> float:
-    """Say how much further noise reaches where it is not the same at every position.
+class Unevenness(NamedTuple):
+    """How noise that is not the same everywhere differs from unit noise.
+
+    Attributes
+    ----------
+    reach
+        Largest singular value over that of unit noise.
+    filling
+        Mean variance.
+    """
+
+    reach: float = 1.0
+    filling: float = 1.0
+
+
+EVEN = Unevenness()
+
+
+def unevenness(
+    left: NDArray[np.float64], right: NDArray[np.float64], n_channels: float
+) -> Unevenness:
+    """Say how far independent noise with a given profile of variances reaches.
+
+    Counts that differ from place to place and from channel to channel in the same way, such as
+    those of a phase in its own lines, cannot be brought to unit variance by scaling rows and
+    columns; what is left reaches further than unit noise.
 
     Parameters
     ----------
-    rows
-        ``(N,)`` variance of the noise of each position.
+    left, right
+        ``(N, r)`` and ``(C, r)``; the variances are ``left @ right.T``.
     n_channels
-        Number of channels, C.
+        Number of channels counted by the noise they hold, at most C.
 
     Returns
     -------
-    float
-        Edge of the singular values over that of unit noise: the square is the minimum over
-        ``a > max(v)`` of ``C a + a sum_t v_t / (a - v_t)`` (Silverstein and Choi, J. Multivar.
-        Anal. 54, 295 (1995), theorem 4.1), divided by ``(sqrt(N) + sqrt(C))**2``.
+    Unevenness
+        The reach is the root of the smallest z at which
+        ``1 / u_i = z - sum_j S_ij / (1 - sum_k S_kj u_k)`` has a positive solution (the
+        quadratic vector equation of Ajanki, Erdős and Krüger, Probab. Theory Relat. Fields 169,
+        667 (2017), for X X^T), over ``sqrt(N) + sqrt(n_channels)``.
     """
-    variances = np.maximum(rows, 0.0)
-    top = float(variances.max())
-    if top <= 0:
-        return 1.0
+    n_positions = len(left)
+    left = left[:: max(1, n_positions // EDGE_POSITIONS)]
+    each = n_positions / len(left)
+    rows, columns = left @ right.sum(axis=0), right @ left.sum(axis=0) * each
+    low = float(max(rows.max(), columns.max()))
+    high = float(np.sqrt(max(rows.max(), 0.0)) + np.sqrt(max(columns.max(), 0.0))) ** 2
+    if low <= 0:
+        return Unevenness(1.0, 0.0)
+    while high - low > EDGE_STEP * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if _outside(left, right, each, middle) else (middle, high)
+    reach = np.sqrt(high) / (np.sqrt(n_positions) + np.sqrt(n_channels))
+    return Unevenness(float(reach), float(np.mean(rows)) / n_channels)
 
-    def reach(log_distance: float) -> float:
-        a = top * (1.0 + np.exp(log_distance))
-        return float(n_channels * a + a * np.sum(variances / (a - variances)))
 
-    squared = minimize_scalar(reach, bounds=(-12.0, 12.0), method="bounded").fun
-    return float(np.sqrt(squared) / (np.sqrt(variances.size) + np.sqrt(n_channels)))
+def _outside(
+    left: NDArray[np.float64], right: NDArray[np.float64], each: float, square: float
+) -> bool:
+    """Whether a squared singular value lies above all of the noise: the equation has a solution.
+
+    Starting below it, the iteration rises to the solution or beyond all bounds. A row of `left`
+    stands for `each` positions.
+    """
+    resolvent = np.full(len(left), 1 / square)
+    for _ in range(EDGE_ITERATIONS):
+        channels = 1 - right @ (left.T @ resolvent) * each
+        if channels.min() <= 0:
+            return False
+        inverse = square - left @ (right.T @ (1 / channels))
+        if inverse.min() <= 0:
+            return False
+        if np.max(np.abs(1 - resolvent * inverse)) < EDGE_STEP / 100:
+            return True
+        resolvent = 1 / inverse
+    return True
 
 
 def significant_rank(
@@ -72,7 +131,7 @@ def significant_rank(
     n_positions: float,
     n_channels: float,
     gain: float | None = None,
-    rows: NDArray[np.float64] | None = None,
+    uneven: Unevenness = EVEN,
 ) -> tuple[int, float]:
     """Count the singular values above the noise and measure the noise if it is not known.
 
@@ -86,8 +145,8 @@ def significant_rank(
         Size of the matrix.
     gain
         Variance of the noise; None to take it from what the significant part leaves.
-    rows
-        ``(N,)`` variance of the noise of each position, in units of `gain`; None for ones.
+    uneven
+        How the noise differs from unit noise times `gain`.
 
     Returns
     -------
@@ -99,16 +158,14 @@ def significant_rank(
     squares = np.asarray(singular_values, dtype=float) ** 2
     limit = min(n_positions, n_channels)
     rank, noise = 0, gain
-    filling = 1.0 if rows is None else float(np.mean(rows))
-    spread = 1.0 if rows is None else uneven_edge(rows, n_channels)
     for count in range(squares.size + 1):
         if gain is None:
             left = max(energy - squares[:count].sum(), 0.0)
-            freedom = max(n_positions - count, 1.0) * max(n_channels - count, 1.0) * filling
+            freedom = max(n_positions - count, 1.0) * max(n_channels - count, 1.0) * uneven.filling
             noise = left / freedom if count < limit and freedom > 0 else 0.0
         assert noise is not None
         rank = count
-        edge = noise * (spread * noise_edge(n_positions - count, n_channels - count)) ** 2
+        edge = noise * (uneven.reach * noise_edge(n_positions - count, n_channels - count)) ** 2
         floor = energy * np.finfo(np.float32).eps ** 2
         if count == squares.size or squares[count] <= max(edge, floor):
             break
@@ -138,7 +195,7 @@ def signal_strength(
     inside = np.maximum(excess**2 - 4.0 * n_positions * n_channels, 0.0)
     strength: NDArray[np.float64] = np.where(excess > 0, (excess + np.sqrt(inside)) / 2, 0.0)
     edge = np.sqrt(n_positions * n_channels)
-    kept: NDArray[np.float64] = np.where(strength > edge * (1 + 1e-9), strength, 0.0)
+    kept: NDArray[np.float64] = np.where(strength > edge * (1 + 1e-6), strength, 0.0)
     return kept
 
 

@@ -153,3 +153,59 @@ def test_an_unrelated_support_leaves_weak_lead_directions_alone(seed):
     white = couple([lead, support], [True, False], minimum_rank=3).lead_scores[:, :3]
     noise = white - exact @ np.linalg.lstsq(exact, white, rcond=None)[0]
     np.testing.assert_allclose(np.var(noise, axis=0), 1.0, atol=0.2)
+
+
+def test_what_few_positions_alone_have_is_restored_and_their_noise_is_known():
+    rng = np.random.default_rng(5)
+    n, special, squares, plain, far = 800, np.arange(12), [], [], []
+    for _ in range(20):
+        exact, noisy, support = lead_and_support(
+            rng, n=n, sharpness=200.0, lead=(40.0, 25.0, 10.0), width=10
+        )
+        # A particle that the support does not know, several noise levels from where it belongs.
+        lift = np.zeros_like(exact)
+        lift[special] = 8.0
+        coupled = couple([noisy + lift, support], [True, False])
+        mapping = np.linalg.lstsq(exact, coupled.lead_scores, rcond=None)[0]
+        error = coupled.lead_scores - (exact + lift) @ mapping
+        squares.append(np.mean(error**2 / coupled.lead_noise, axis=1))
+        plain.append(np.mean(coupled.lead_noise, axis=1))
+        far.append(np.abs(error[special]).mean() / np.abs(lift @ mapping)[special].mean())
+    squares, plain = np.mean(squares, axis=0), np.mean(plain, axis=0)
+    others = np.delete(np.arange(n), special)
+    assert np.mean(far) < 0.25
+    assert squares[others].mean() == pytest.approx(1, abs=0.3)
+    assert squares[special].mean() == pytest.approx(1, abs=0.5)
+    assert plain[special].mean() > 5 * plain[others].mean()
+
+
+def test_noise_of_lead_scores_follows_that_of_the_scores():
+    rng = np.random.default_rng(6)
+    n, squares, noise = 300, 0.0, 0.0
+    variance = np.exp(0.8 * rng.standard_normal((n, 3)))
+    variance /= variance.mean(axis=0)
+    exact = lead_and_support(rng, n=n)[0]
+    for _ in range(60):
+        coupled = couple(
+            [exact + np.sqrt(variance) * rng.standard_normal(exact.shape)],
+            [True],
+            variances=[variance],
+        )
+        mapping = np.linalg.lstsq(exact, coupled.lead_scores, rcond=None)[0]
+        squares = squares + (coupled.lead_scores - exact @ mapping) ** 2 / 60
+        noise = noise + coupled.lead_noise / 60
+    ratio = np.log(squares.mean(axis=1)), np.log(noise.mean(axis=1))
+    assert np.corrcoef(*ratio)[0, 1] > 0.9
+    assert np.mean(noise) == pytest.approx(np.mean(squares), rel=0.1)
+
+
+def test_uneven_noise_of_two_modalities_agrees_by_chance_where_it_is_strong():
+    rng = np.random.default_rng(7)
+    n = 600
+    variance = np.where(np.arange(n) < 8, 60.0, 1.0)[:, None] * np.ones((n, 4))
+    variance /= variance.mean(axis=0)
+    scores = [np.sqrt(variance) * rng.standard_normal((n, 4)) for _ in range(3)]
+    plain = couple(scores, [True, False, False])
+    assert plain.singular_values[0] > plain.edge
+    coupled = couple(scores, [True, False, False], variances=[variance] * 3)
+    assert coupled.singular_values[0] < coupled.edge

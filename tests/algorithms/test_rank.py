@@ -9,7 +9,7 @@ from hyperfuse_hs.algorithms.rank import (
     score_noise,
     signal_strength,
     significant_rank,
-    uneven_edge,
+    unevenness,
 )
 
 SHAPES = [(400, 30), (120, 120), (40, 500), (600, 6), (200, 1)]
@@ -159,19 +159,38 @@ def test_rank_does_not_depend_on_the_unit_of_the_data(seed, unit):
 
 @given(st.integers(2, 3000), st.integers(1, 3000), st.floats(0.1, 10.0))
 def test_even_noise_reaches_as_far_as_noise_does(n, c, variance):
-    # The search for the minimum ends a little beside it.
-    found = uneven_edge(np.full(n, variance), c)
-    assert found == pytest.approx(np.sqrt(variance), rel=1e-4)
+    found = unevenness(np.full((n, 1), variance), np.ones((c, 1)), c)
+    assert found.reach == pytest.approx(np.sqrt(variance), rel=2e-3)
+    assert found.filling == pytest.approx(variance)
 
 
 @pytest.mark.parametrize(("n", "c"), [(600, 40), (200, 200), (60, 500)])
 @pytest.mark.parametrize("spread", [0.3, 1.0])
-def test_uneven_noise_reaches_as_far_as_simulated(n, c, spread):
+def test_noise_uneven_over_positions_reaches_as_far_as_simulated(n, c, spread):
     rng = np.random.default_rng(9)
     rows = np.exp(spread * rng.standard_normal(n))
     tops = [leading(np.sqrt(rows)[:, None] * rng.standard_normal((n, c)))[0] for _ in range(10)]
-    assert max(tops) < uneven_edge(rows, c) * noise_edge(n, c)
-    assert np.mean(tops) > 0.85 * uneven_edge(rows, c) * noise_edge(n, c)
+    edge = unevenness(rows[:, None], np.ones((c, 1)), c).reach * noise_edge(n, c)
+    assert max(tops) < edge
+    assert np.mean(tops) > 0.85 * edge
+
+
+@pytest.mark.parametrize(("n", "c"), [(800, 60), (300, 300), (6000, 80)])
+def test_counts_of_phases_in_their_own_lines_reach_as_far_as_simulated(n, c):
+    rng = np.random.default_rng(11)
+    # The third phase is rare, and the only one that counts in its channels.
+    abundances = rng.dirichlet([0.3, 0.3, 0.02], n)
+    lines = np.ones((3, c))
+    lines[2, : c // 8] = 100.0
+    lines /= (abundances @ lines).mean(axis=0)
+    mean = abundances @ lines
+    tops = [leading(np.sqrt(mean) * rng.standard_normal((n, c)))[0] for _ in range(5)]
+    found = unevenness(abundances, lines.T, c)
+    # Scaling of rows and columns leaves this noise above the edge of unit noise.
+    assert np.mean(tops) > 1.01 * noise_edge(n, c)
+    assert max(tops) < found.reach * noise_edge(n, c)
+    assert np.mean(tops) > 0.88 * found.reach * noise_edge(n, c)
+    assert found.filling == pytest.approx(1, rel=0.02)
 
 
 def test_noise_at_few_positions_is_not_taken_for_signal():
@@ -181,6 +200,11 @@ def test_noise_at_few_positions_is_not_taken_for_signal():
     matrix = np.sqrt(rows)[:, None] * rng.standard_normal((n, c))
     values, energy = leading(matrix), np.sum(matrix**2)
     assert significant_rank(values, energy, n, c)[0] > 0
-    rank, noise = significant_rank(values, energy, n, c, rows=rows)
+    uneven = unevenness(rows[:, None], np.ones((c, 1)), c)
+    rank, noise = significant_rank(values, energy, n, c, uneven=uneven)
     assert rank == 0
     assert noise == pytest.approx(1.0, rel=0.05)
+
+
+def test_nothing_is_not_uneven():
+    assert unevenness(np.zeros((5, 1)), np.ones((3, 1)), 3) == (1.0, 0.0)
