@@ -69,8 +69,8 @@ def _measure(seed: int, size: int) -> list[Record]:
 
 def not_identified(summary: str) -> set[int]:
     """Components that the summary of a fusion says are not identified."""
-    lines = [line for line in summary.splitlines() if "not identified" in line.lower()]
-    return {int(n) for line in lines for n in re.findall(r"\d+", line.split(", present")[0])}
+    listed = re.findall(r"Not identified: component(?:\(s\))? ([\d, ]+)", summary)
+    return {int(number) for text in listed for number in re.findall(r"\d+", text)}
 
 
 def _angles(

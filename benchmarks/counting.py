@@ -37,11 +37,15 @@ def _measure(noise: str, dose: float, p: int, size: int, seed: int) -> list[Reco
     counted = methods.automatic_count(case, seed)
     found = counted.result
     name = f"{noise}, dose {dose:g}"
+    strength = weakest(case, noise)
+    wrong = float(found != p)
+    whole = "all above the edge" if strength >= 1 else "all below the edge"
     return [
-        Record(name, f"p = {p}", "wrong", float(found != p), FLAG, counted.seconds, counted.peak),
+        Record(name, f"p = {p}", "wrong", wrong, FLAG, counted.seconds, counted.peak),
         Record(name, f"p = {p}", "found", float(found)),
-        Record(name, f"p = {p}", "weakest signal / edge of noise", weakest(case, noise)),
-        Record(name, "all", "wrong", float(found != p), FLAG),
+        Record(name, f"p = {p}", "weakest signal / edge of noise", strength),
+        Record(name, whole, "wrong", wrong, FLAG),
+        Record("all", whole, "wrong", wrong, FLAG),
     ]
 
 

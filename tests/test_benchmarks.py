@@ -195,6 +195,8 @@ class TestBuried:
     def test_reads_who_is_not_identified(self):
         text = "3 components\nNot identified: component(s) 0, 2, present at 99 % of positions."
         assert buried.not_identified(text) == {0, 2}
+        lines = [f"Not identified: component {n}, nowhere seen without 1" for n in (0, 12)]
+        assert buried.not_identified("\n".join(lines)) == {0, 12}
         assert buried.not_identified("3 components") == set()
 
     @pytest.mark.parametrize("place", [-0.5, 0.25, 1.0])
