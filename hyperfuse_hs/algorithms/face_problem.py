@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -12,10 +12,12 @@ import numpy as np
 from hyperfuse_hs.algorithms.face_geometry import FaceGeometry, Floats, Integers, face_geometry
 from hyperfuse_hs.algorithms.face_kernel import accumulate
 from hyperfuse_hs.algorithms.face_tables import ExponentTables, exponent_tables
+from hyperfuse_hs.algorithms.standard_scores import choose_positions
 
 # Positions handed to the compiled kernel at once; fixed, so that sums do not depend on the
 # number of processors.
 CHUNK = 2048
+Item = TypeVar("Item")
 Part = TypeVar("Part")
 
 
@@ -77,6 +79,10 @@ class FaceProblem:
         """Keep only the chosen positions."""
         return replace(self, scores=self.scores[chosen], noise=self.noise[chosen])
 
+    def draw(self, n_chosen: int, rng: np.random.Generator) -> "FaceProblem":
+        """Keep positions drawn at random, all where there are few."""
+        return self.subset(choose_positions(len(self.scores), n_chosen, rng))
+
     def evaluate(self, endmembers: Floats, weights: Floats, exponents: Floats) -> Evaluation | None:
         """Compute log-likelihood and slopes; None where a face has no volume."""
         tables = exponent_tables(exponents, self.group_sizes)
@@ -97,7 +103,7 @@ class FaceProblem:
                 slopes.T @ slopes,
             )
 
-        parts = map_chunks(one, len(self.scores))
+        parts = map_threads(one, range(0, len(self.scores), CHUNK))
         total = math.fsum(part[0] for part in parts)
         if not math.isfinite(total):
             return None
@@ -107,6 +113,12 @@ class FaceProblem:
             np.sum([part[2] for part in parts], axis=0),
             np.sum([part[3] for part in parts], axis=0).reshape(n_slopes, n_slopes),
         )
+
+    def total(self, endmembers: Floats, weights: Floats, exponents: Floats) -> float:
+        """Compute the sum of the log-likelihood; minus infinity where a face has no volume."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = float(self.posterior(endmembers, weights, exponents)[0].sum())
+        return value if math.isfinite(value) else -math.inf
 
     def posterior(
         self, endmembers: Floats, weights: Floats, exponents: Floats
@@ -119,7 +131,7 @@ class FaceProblem:
             rows = slice(start, start + CHUNK)
             return self._fill(endmembers, weights, geometry, tables, rows, 0)[:2]
 
-        parts = map_chunks(one, len(self.scores))
+        parts = map_threads(one, range(0, len(self.scores), CHUNK))
         return (
             np.concatenate([part[0] for part in parts]),
             np.concatenate([part[1] for part in parts]),
@@ -157,24 +169,24 @@ class FaceProblem:
         return log_likelihood, posterior, slopes
 
 
-def map_chunks(function: Callable[[int], Part], n_positions: int) -> list[Part]:
-    """Apply a function to the first index of each chunk of positions, in threads.
+def map_threads(function: Callable[[Item], Part], items: Iterable[Item]) -> list[Part]:
+    """Apply a function to each item in threads; the compiled kernel runs beside Python.
 
     Parameters
     ----------
     function
-        Called with 0, CHUNK, 2 CHUNK, ...
-    n_positions
-        Number of positions.
+        Called with each item.
+    items
+        What to call it with.
 
     Returns
     -------
     list
         Results in order.
     """
-    starts = range(0, n_positions, CHUNK)
-    workers = min(len(starts), os.cpu_count() or 1)
+    items = list(items)
+    workers = min(len(items), os.cpu_count() or 1)
     if workers <= 1:
-        return [function(start) for start in starts]
+        return [function(item) for item in items]
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(function, starts))
+        return list(pool.map(function, items))

@@ -185,18 +185,23 @@ def anneal(
     found = start
     for level in levels:
         last = level == levels[-1]
-        extra = np.sqrt(level) * rng.standard_normal(problem.scores.shape)
-        blurred = replace(problem, scores=problem.scores + extra, noise=problem.noise + level)
+        blurred = replace(blur(problem, level, rng), learn=problem.learn and last)
         # Faces that died at one level may live at the next.
         weights = 0.95 * found.weights + 0.05 / len(found.weights)
         found = climb(
             blurred,
             replace(found, weights=weights),
-            max_iter=max_iter if last else min(max_iter, 30),
-            tolerance=tolerance if last else 1.0,
+            max_iter=max_iter if last else min(max_iter, 20),
+            tolerance=tolerance if last else max(tolerance, 1.0),
         )
         n_iter += found.n_iter
     return replace(found, n_iter=n_iter)
+
+
+def blur(problem: FaceProblem, level: float, rng: np.random.Generator) -> FaceProblem:
+    """Add noise of variance ``level`` to the scores and to what the model is told."""
+    extra = np.sqrt(level) * rng.standard_normal(problem.scores.shape)
+    return replace(problem, scores=problem.scores + extra, noise=problem.noise + level)
 
 
 def first_guess(problem: FaceProblem, endmembers: Floats) -> Climb:

@@ -109,7 +109,13 @@ def exponent_tables(exponents: Floats, sizes: Integers) -> ExponentTables:
     -------
     ExponentTables
     """
-    both = np.stack([exponents, exponents * sizes], axis=1)
+    return make_tables(tuple(exponents.tolist()), tuple(sizes.tolist()))
+
+
+@lru_cache(maxsize=8)
+def make_tables(exponents: tuple[float, ...], sizes: tuple[int, ...]) -> ExponentTables:
+    """Make the tables, see :func:`exponent_tables`."""
+    both = np.array(exponents)[:, None] * np.stack([np.ones(len(sizes)), np.array(sizes)], axis=1)
     spline = near_spline()
     logs = np.log(both)
     near = np.concatenate([spline(logs), spline(logs, 1) / both[:, :, None, None]], axis=-1)

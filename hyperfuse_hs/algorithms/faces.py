@@ -10,24 +10,25 @@ make the scores most likely are found by damped scoring steps while extra noise 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hyperfuse_hs.algorithms.face_geometry import Face, Floats, list_faces, pad_faces
-from hyperfuse_hs.algorithms.face_problem import FaceProblem
+from hyperfuse_hs.algorithms.face_problem import FaceProblem, map_threads
 from hyperfuse_hs.algorithms.face_search import (
+    Climb,
     anneal,
     anneal_levels,
     background_density,
+    climb,
     first_guess,
 )
-from hyperfuse_hs.algorithms.simplex import SEARCH_POSITIONS
-from hyperfuse_hs.algorithms.standard_scores import (
-    choose_positions,
-    standardise,
-)
-from hyperfuse_hs.algorithms.starts import escape, start_simplices
+from hyperfuse_hs.algorithms.standard_scores import standardise
+from hyperfuse_hs.algorithms.starts import escape, even, start_simplices
+
+# Positions that the search runs on, times the number of components (four at least).
+SEARCH_SHARE = 250
 
 
 @dataclass(frozen=True)
@@ -115,15 +116,17 @@ def face_mixture(
     faces = list_faces(n_components, max_face_size)
     members, sizes = pad_faces(faces)
     problem = FaceProblem(data.scores, data.noise, members, sizes, background_density(data.scores))
-    part = problem.subset(choose_positions(len(data.scores), SEARCH_POSITIONS, rng))
-    levels = anneal_levels(part)
-    fits = [
-        anneal(part, first_guess(part, start), levels, rng, max_iter=40, tolerance=0.3)
-        for start in start_simplices(part, n_components, n_starts, rng)
-    ]
+    few = replace(problem.draw(SEARCH_SHARE * max(n_components, 4), rng), learn=False)
+    levels = anneal_levels(few)
+
+    def explore(start: tuple[Floats, np.random.Generator]) -> Climb:
+        return anneal(few, first_guess(few, start[0]), levels, start[1], max_iter=25, tolerance=0.5)
+
+    starts = start_simplices(few, n_components, n_starts, rng)
+    fits = map_threads(explore, zip(starts, rng.spawn(n_starts), strict=True))
     best = max(fits, key=lambda fit: fit.log_likelihood)
-    best = escape(part, best, levels, rng)
-    last = anneal(problem, best, levels[-1:], rng)
+    best = escape(few, best, levels, rng)
+    last = refine(problem, best, n_components, rng)
     posterior = problem.posterior(last.endmembers, last.weights, last.exponents)[1]
     weights = last.weights / last.weights.sum()
     return FaceMixture(
@@ -132,12 +135,21 @@ def face_mixture(
         weights=weights,
         exponents=spread_exponents(problem, last.exponents),
         log_likelihood=last.log_likelihood / len(data.scores) + data.log_jacobian,
-        start_log_likelihoods=np.array([fit.log_likelihood for fit in fits]) / len(part.scores)
+        start_log_likelihoods=np.array([fit.log_likelihood for fit in fits]) / len(few.scores)
         + data.log_jacobian,
         facet_support=count_absent(posterior, faces, n_components),
         converged=last.converged,
         n_iter=best.n_iter + last.n_iter,
     )
+
+
+def refine(problem: FaceProblem, best: Climb, n_components: int, rng: np.random.Generator) -> Climb:
+    """Climb on more and more positions, all of them in the end."""
+    more = problem.draw(4 * SEARCH_SHARE * max(n_components, 4), rng)
+    best = climb(more, replace(best, weights=even(best.weights)), max_iter=60, tolerance=0.05)
+    if len(more.scores) == len(problem.scores):
+        return best
+    return climb(problem, best, max_iter=15, tolerance=0.05)
 
 
 def count_absent(posterior: Floats, faces: Sequence[Face], n_components: int) -> Floats:

@@ -1,12 +1,14 @@
 """Where the search for the face mixture starts, and how it leaves a local optimum."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from hyperfuse_hs.algorithms.face_geometry import Floats
-from hyperfuse_hs.algorithms.face_problem import FaceProblem
-from hyperfuse_hs.algorithms.face_search import Climb, anneal
+from hyperfuse_hs.algorithms.face_problem import FaceProblem, map_threads
+from hyperfuse_hs.algorithms.face_search import Climb, blur, climb
 from hyperfuse_hs.algorithms.simplex import (
     minimum_volume,
     successive_projection,
@@ -16,6 +18,17 @@ from hyperfuse_hs.algorithms.simplex import (
 # How far out starts and escapes move a vertex. A component of purity x is found at x of its
 # distance, and the climb comes back from too far more easily than it goes out.
 PUSH = 1.6
+# Share of the positions, the most isolated ones, that every second start does without.
+TRIM = 0.05
+NEIGHBOURS = 5
+# A component with that many pure positions is held where it is.
+ANCHOR = 10.0
+# How far out a component that is nowhere pure is tried, how many of them, on how many positions,
+# and how often.
+PUSHES = tuple(1.1 * 1.08**i for i in range(14))
+MAX_MOVED = 3
+MOVE_POSITIONS = 1000
+MAX_ROUNDS = 3
 
 
 def start_simplices(
@@ -24,7 +37,8 @@ def start_simplices(
     """Guess simplices to start from.
 
     The first is the simplex of minimum volume, the second comes from successive projection, the
-    others from random searches; all but every second random one are pushed out.
+    others from random searches. Every fourth, from the second on, is pushed out; every second does
+    without the most isolated positions, which may be outliers.
 
     Parameters
     ----------
@@ -42,30 +56,45 @@ def start_simplices(
     list of numpy.ndarray
         ``n_starts`` arrays ``(p, q)``.
     """
+    trimmed = drop_isolated(problem.scores, n_components)
     starts = []
     for index in range(n_starts):
-        push = PUSH if index % 2 else 1.0
+        push = PUSH if index % 4 == 1 else 1.0
+        scores = trimmed if index % 2 else problem.scores
         if index == 0:
             fit = minimum_volume(
                 problem.scores, n_components, problem.noise, random_state=rng, n_starts=1
             )
             vertices = fit.endmembers
         elif index == 1:
-            vertices = problem.scores[successive_projection(problem.scores, n_components)]
+            vertices = scores[successive_projection(scores, n_components)]
         else:
-            vertices = vertex_component_analysis(problem.scores, n_components, random_state=rng)
+            vertices = vertex_component_analysis(scores, n_components, random_state=rng)
         centre = vertices.mean(axis=0)
         starts.append(centre + push * (vertices - centre))
     return starts
 
 
+def drop_isolated(scores: Floats, n_components: int) -> Floats:
+    """Leave out the positions farthest from their neighbours, all kept where there are few."""
+    n_kept = len(scores) - int(TRIM * len(scores))
+    if n_kept < 10 * n_components:
+        return scores
+    distances = KDTree(scores).query(scores, k=NEIGHBOURS + 1)[0][:, -1]
+    kept = scores[np.sort(np.argpartition(distances, n_kept - 1)[:n_kept])]
+    spread = np.linalg.svd(kept - kept.mean(axis=0), compute_uv=False)
+    return np.asarray(kept) if spread[-1] > 1e-8 * spread[0] else scores
+
+
 def escape(
-    problem: FaceProblem, found: Climb, levels: list[float], rng: np.random.Generator
+    problem: FaceProblem, found: Climb, levels: Sequence[float], rng: np.random.Generator
 ) -> Climb:
-    """Push each endmember out in turn, climb again, and keep what is more likely.
+    """Move endmembers that are nowhere pure outwards, climb again, and keep what is more likely.
 
     A component that is nowhere pure often ends at its purest position, with its neighbours bent
-    to suit, and no small step leads away.
+    to suit, and no small step leads away. Its purest position may lie on an edge, and then it has
+    to move along that edge, until the other edges meet it. Therefore it is tried all along the
+    rays from each other endmember and from their mean, with the scores blurred a little.
 
     Parameters
     ----------
@@ -83,13 +112,57 @@ def escape(
     Climb
         At least as likely as ``found``.
     """
-    for k in range(len(found.endmembers)):
-        moved = found.endmembers.copy()
-        others = np.delete(moved, k, axis=0).mean(axis=0)
-        moved[k] = others + PUSH * (moved[k] - others)
-        trial = anneal(
-            problem, replace(found, endmembers=moved), levels, rng, max_iter=40, tolerance=0.3
-        )
-        if trial.log_likelihood > found.log_likelihood:
-            found = trial
+    for _ in range(MAX_ROUNDS):
+        level = levels[max(len(levels) - 2, 0)]
+        blurred = blur(problem, level, rng)
+        moves = [
+            replace(found, endmembers=moved, weights=even(found.weights))
+            for moved in outward_moves(found, len(problem.scores))
+        ]
+        if not moves:
+            return found
+        quick = blurred.draw(MOVE_POSITIONS, rng)
+
+        def likelihood(move: Climb, quick: FaceProblem = quick) -> float:
+            return quick.total(move.endmembers, move.weights, move.exponents)
+
+        def attempt(move: Climb, blurred: FaceProblem = blurred) -> Climb:
+            return climb(blurred, move, max_iter=8, tolerance=1.0)
+
+        def finish(move: Climb) -> Climb:
+            return climb(
+                problem,
+                replace(move, weights=even(move.weights)),
+                max_iter=25,
+                tolerance=0.5,
+            )
+
+        order = np.argsort(-np.array(map_threads(likelihood, moves)), kind="stable")
+        trials = map_threads(attempt, [moves[i] for i in order[:8]])
+        trials.sort(key=lambda trial: -trial.log_likelihood)
+        best = max(map_threads(finish, trials[:2]), key=lambda end: end.log_likelihood)
+        if not best.log_likelihood > found.log_likelihood + 0.5:
+            return found
+        found = best
     return found
+
+
+def outward_moves(found: Climb, n_positions: int) -> list[Floats]:
+    """List simplices with one endmember that is nowhere pure moved outwards."""
+    p = len(found.endmembers)
+    pure = found.weights[:p] * n_positions
+    moves = []
+    for k in np.argsort(pure, kind="stable")[:MAX_MOVED]:
+        if pure[k] <= ANCHOR:
+            others = np.delete(found.endmembers, k, axis=0)
+            for away in (others.mean(axis=0), *others):
+                for push in PUSHES:
+                    moved = found.endmembers.copy()
+                    moved[k] = away + push * (moved[k] - away)
+                    moves.append(moved)
+    return moves
+
+
+def even(weights: Floats) -> Floats:
+    """Give faces that died a chance to live again."""
+    return 0.95 * weights + 0.05 / len(weights)
