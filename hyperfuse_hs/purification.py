@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from hyperspy.signal import BaseSignal
 from numpy.typing import NDArray
 
-from hyperfuse_hs.algorithms.purify import amounts_to_cancel, largest_amounts, subtract
-from hyperfuse_hs.result import FusionResult, ModalityResult
+from hyperfuse_hs.algorithms.factor_noise import FactorEstimate
+from hyperfuse_hs.algorithms.feasible import feasible_amounts
+from hyperfuse_hs.algorithms.net_intensity import shared_amounts
+from hyperfuse_hs.algorithms.purify import (
+    CannotCancelError,
+    amounts_to_cancel,
+    check_amounts,
+    subtract,
+)
+from hyperfuse_hs.feasibility import (
+    absence_evidence,
+    check_component,
+    estimate_factors,
+    limiting_factors,
+    open_components,
+)
+from hyperfuse_hs.result import FusionResult, ModalityResult, Scores
 from hyperfuse_hs.signals import templates
-from hyperfuse_hs.unmixing import SIGNED
-
-NOISE_ALLOWANCE = 3.0
-"""Standard errors that a factor may fall below zero."""
 
 
 def purified(
+    scores: Scores,
     result: FusionResult,
     kept: dict[str, dict[str, Any]],
     component: int,
@@ -30,8 +42,8 @@ def purified(
 
     Parameters
     ----------
-    result
-        The fusion.
+    scores, result
+        Of the fusion.
     kept
         Templates of the native signals by name.
     component
@@ -51,31 +63,25 @@ def purified(
     ValueError
         No such component or region, or the feature cannot be removed.
     """
-    p = result.n_components
-    whole = isinstance(component, Integral) and not isinstance(component, bool)
-    if not whole or component not in range(p) or p < 2:
-        raise ValueError(
-            f"Expected a component from 0 to {p - 1}, of two at least. Got {component!r}."
-        )
+    component = check_component(result, component, 2)
     if (name is None) != (region is None):
         raise ValueError(
             "Expected a modality and a region of it, or neither. Got only one of them."
         )
+    others, _ = open_components(result, component)
+    every = [j for j in range(result.n_components) if j != component]
     if name is None:
-        if result.options["unmixing"] in SIGNED:
-            raise ValueError(
-                f'Components of unmixing="{result.options["unmixing"]}" may be negative, so '
-                "non-negativity does not limit what can be subtracted. Give a modality and a "
-                "region of it."
-            )
-        parts = list(result.modalities.values())
-        factors = np.hstack([part.factors[:, ~part.excluded] for part in parts])
-        slack = np.hstack([_slack(part, result) for part in parts])
-        amounts = largest_amounts(np.maximum(factors, 0.0), slack, component)
-    else:
-        part = result.modalities[name]
-        weights = region_weights(part, templates.axes_of(kept[name], navigate=False), region)
-        amounts = amounts_to_cancel(np.nan_to_num(part.factors) @ weights, component)
+        estimates = list(limiting_factors(scores, result).values())
+        amounts, _ = feasible_amounts(estimates, component, others or every)
+        return apply(result, amounts, component)
+    axes = templates.axes_of(kept[name], navigate=False)
+    estimate = estimate_factors(scores, result, name)
+    part = result.modalities[name]
+    try:
+        # What the positions tell apart already is left alone, if that is possible.
+        amounts = region_amounts(part, axes, region, estimate, component, others)
+    except CannotCancelError:
+        amounts = region_amounts(part, axes, region, estimate, component, every)
     return apply(result, amounts, component)
 
 
@@ -93,23 +99,20 @@ def apply(result: FusionResult, amounts: NDArray[np.float64], component: int) ->
         modalities=modalities,
         face_sets=None,
         face_posterior=None,
+        absence_evidence=absence_evidence(result),
         options={**result.options, "purified": int(component)},
     )
 
 
-def _slack(part: ModalityResult, result: FusionResult) -> NDArray[np.float64]:
-    """Estimate the standard error of the factors, for counts from their mean."""
-    mean = np.maximum(part.factors[:, ~part.excluded].mean(axis=0), 0.0)
-    weight = np.nansum(result.abundances**2, axis=0).min()
-    gain = part.gain if part.gain > 0 else 0.0
-    variance = gain * mean if part.noise == "poisson" else np.full_like(mean, gain)
-    return NOISE_ALLOWANCE * np.sqrt(variance / max(weight, 1.0))
-
-
-def region_weights(
-    part: ModalityResult, axes: list[dict[str, Any]], region: Any
+def region_amounts(
+    part: ModalityResult,
+    axes: list[dict[str, Any]],
+    region: Any,
+    estimate: FactorEstimate,
+    component: int,
+    others: list[int],
 ) -> NDArray[np.float64]:
-    """Weights of the channels whose sum is the net intensity in a region.
+    """Find the amounts of other components to subtract for a component to lack a feature.
 
     Parameters
     ----------
@@ -120,20 +123,37 @@ def region_weights(
     region
         ``(low, high)`` in the units of the single signal axis, or a mask, array or ROI of the
         signal space, True = inside.
+    estimate
+        The factors of the modality and their errors.
+    component, others
+        From which one to subtract, and which ones.
 
     Returns
     -------
     ndarray
-        ``(C_all,)``; for a range, minus a straight background through the mean of as many
-        channels again on both sides.
+        ``(p,)``: for a range such that no net intensity is left, above a background that is
+        straight nearby (see `net_intensity`); for a mask, no intensity at all.
 
     Raises
     ------
     ValueError
-        The region does not fit the modality or holds no channel.
+        The region does not fit the modality or holds no channel, or there is nothing to subtract
+        or nothing that could be.
     """
     if isinstance(region, tuple | list) and len(region) == 2 and isinstance(region[0], Real):
-        return _range_weights(part, axes, float(region[0]), float(region[1]))
+        inside = _channels_between(part, axes, float(region[0]), float(region[1]))
+        amounts = shared_amounts(
+            estimate.factors, estimate.covariance, component, others, inside, ~part.excluded
+        )
+        check_amounts(amounts, component)
+        return amounts
+    weights = _region_mask(part, axes, region).astype(float)
+    return amounts_to_cancel(np.nan_to_num(part.factors) @ weights, component, others)
+
+
+def _region_mask(
+    part: ModalityResult, axes: list[dict[str, Any]], region: Any
+) -> NDArray[np.bool_]:
     if callable(region) and hasattr(region, "parameters"):
         inside = _roi_mask(part, axes, region)
     else:
@@ -143,10 +163,10 @@ def region_weights(
             f"Expected for {part.name} a region (low, high) or a mask of shape "
             f"{part.signal_shape}. Got shape {inside.shape}."
         )
-    weights = inside.astype(bool).ravel() & ~part.excluded
-    if not weights.any():
+    chosen = inside.astype(bool).ravel() & ~part.excluded
+    if not chosen.any():
         raise ValueError(f"The region holds no channel of {part.name} that is not excluded.")
-    return weights.astype(float)
+    return np.asarray(chosen, dtype=bool)
 
 
 def _values(axis: dict[str, Any]) -> NDArray[np.float64]:
@@ -156,9 +176,9 @@ def _values(axis: dict[str, Any]) -> NDArray[np.float64]:
     return np.asarray(signal.axes_manager[0].axis, dtype=float)
 
 
-def _range_weights(
+def _channels_between(
     part: ModalityResult, axes: list[dict[str, Any]], low: float, high: float
-) -> NDArray[np.float64]:
+) -> NDArray[np.intp]:
     if len(axes) != 1:
         raise ValueError(
             f"A region (low, high) needs a single signal axis. {part.name} has shape "
@@ -171,21 +191,7 @@ def _range_weights(
             f"The region ({low:g}, {high:g}) holds no channel of {part.name}, whose axis runs "
             f"from {values.min():g} to {values.max():g} {axes[0].get('units') or ''}."
         )
-    first, last = inside[0], inside[-1]
-    width = max(1, inside.size // 2)
-    sides = [np.arange(max(0, first - width), first), np.arange(last + 1, last + 1 + width)]
-    sides = [s[s < values.size] for s in sides]
-    sides = [s[~part.excluded[s]] for s in sides]
-    weights = np.zeros(values.size)
-    weights[inside] = 1.0
-    if not all(s.size for s in sides):
-        return weights
-    # A straight line through the means of both sides, summed over the region.
-    centres = [values[s].mean() for s in sides]
-    right = np.sum((values[inside] - centres[0]) / (centres[1] - centres[0]))
-    weights[sides[0]] -= (inside.size - right) / sides[0].size
-    weights[sides[1]] -= right / sides[1].size
-    return weights
+    return inside
 
 
 def _roi_mask(part: ModalityResult, axes: list[dict[str, Any]], roi: Any) -> NDArray[np.bool_]:

@@ -171,9 +171,9 @@ class FusionResult:
     facet_support
         ``(p,)`` number of positions that lie without doubt on the facet where the component is
         absent, or None. A component with few of them is not identified.
-    pair_support
-        ``(p, p)`` number of positions that show the component of the row without that of the
-        column, for results that lack the faces this follows from; None otherwise.
+    absence_evidence
+        ``(p, p)`` how surely positions show the component of the row without that of the column,
+        for results whose coordinates no longer tell; None otherwise.
     log_likelihood
         Mean log-likelihood per position of the endmember search, NaN where it has none.
     options
@@ -197,7 +197,7 @@ class FusionResult:
     log_likelihood: float
     options: dict[str, Any]
     modalities: dict[str, ModalityResult]
-    pair_support: NDArray[np.float64] | None = None
+    absence_evidence: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)

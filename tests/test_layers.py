@@ -24,6 +24,7 @@ LAYERS = (
         "checks",
         "choices",
         "purification",
+        "feasibility",
     },
     {"plotting", "gui"},
     {"recognition", "demo", "files", "__init__", "__main__"},

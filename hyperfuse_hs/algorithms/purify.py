@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
@@ -16,7 +18,13 @@ TOLERANCE = 1e-7
 """Excess over the room in a channel, relative to it, that is rounding."""
 
 
-def amounts_to_cancel(intensities: NDArray[np.float64], component: int) -> NDArray[np.float64]:
+class CannotCancelError(ValueError):
+    """The other components do not have enough of a feature to free one of it."""
+
+
+def amounts_to_cancel(
+    intensities: NDArray[np.float64], component: int, others: Sequence[int] | None = None
+) -> NDArray[np.float64]:
     """How much of each other component cancels the intensity of one.
 
     Parameters
@@ -25,6 +33,8 @@ def amounts_to_cancel(intensities: NDArray[np.float64], component: int) -> NDArr
         ``(p,)`` of the feature in each factor.
     component
         Which one to free of it.
+    others
+        Which ones may be subtracted; None for all.
 
     Returns
     -------
@@ -37,47 +47,71 @@ def amounts_to_cancel(intensities: NDArray[np.float64], component: int) -> NDArr
         The component has less than nothing of the feature, no other component has it, or
         cancelling it would take all of the component.
     """
-    others = np.maximum(intensities, 0.0)
-    others[component] = 0.0
+    held = np.zeros(len(intensities))
+    chosen = _listed(others, component, len(intensities))
+    held[chosen] = np.maximum(intensities[chosen], 0.0)
     target = intensities[component]
-    norm = float(others @ others)
+    norm = float(held @ held)
     if target <= 0:
         raise ValueError(
             f"Expected component {component} to have some of the feature. Its net intensity is "
             f"{target:.4g}: there is nothing to subtract."
         )
-    amounts = others * (target / norm) if norm > 0 else others
-    if norm == 0 or amounts.sum() >= MOST:
-        raise ValueError(
-            f"Component {component} cannot be freed of the feature: it has {target:.4g} of it, "
-            f"the others {np.array2string(others, precision=4)}. Choose a feature that is "
-            "stronger in another component."
-        )
+    amounts = held * (target / norm) if norm > 0 else held
+    check_amounts(amounts, component)
     return amounts
 
 
+def check_amounts(amounts: NDArray[np.float64], component: int) -> None:
+    """Refuse to subtract nothing, or all of a component.
+
+    Raises
+    ------
+    CannotCancelError
+        The amounts ``(p,)`` are all zero or sum to one or more.
+    """
+    total = float(amounts.sum())
+    if total == 0 or total >= MOST:
+        what = "no other component has it" if total == 0 else "the others have too little of it"
+        raise CannotCancelError(
+            f"Component {component} cannot be freed of the feature: {what}. Choose a feature that "
+            "is stronger in another component."
+        )
+
+
+def _listed(others: Sequence[int] | None, component: int, count: int) -> list[int]:
+    return [j for j in (range(count) if others is None else others) if j != component]
+
+
 def largest_amounts(
-    factors: NDArray[np.float64], slack: NDArray[np.float64], component: int
+    factors: NDArray[np.float64],
+    slack: NDArray[np.float64],
+    component: int,
+    others: Sequence[int] | None = None,
 ) -> NDArray[np.float64]:
     """How much of the other components can be subtracted from one before it turns negative.
 
     Parameters
     ----------
     factors
-        ``(p, C)``, non-negative.
+        ``(p, C)``, of channels or sums of them; noise may make some negative.
     slack
         ``(C,)`` how far below zero noise may take a factor.
     component
         Which one to subtract from.
+    others
+        Which ones may be subtracted; None for all.
 
     Returns
     -------
     ndarray
         ``(p,)`` amounts b >= 0 of largest sum with ``e_k - sum_j b_j e_j >= -slack``.
     """
-    others = [j for j in range(len(factors)) if j != component]
+    others = _listed(others, component, len(factors))
     amounts = np.zeros(len(factors))
-    total = factors[others].sum(axis=0)
+    if not others:
+        return amounts
+    total = np.maximum(factors[others], 0.0).sum(axis=0)
     bound = np.flatnonzero(total > 0)
     if not bound.size:
         return amounts

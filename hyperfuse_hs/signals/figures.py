@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hyperfuse_hs.signals.stored import StoredFusion
+from hyperfuse_hs.signals.ranges import RangedFusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class PlottedFusion(StoredFusion):
+class PlottedFusion(RangedFusion):
     """Signal of a fusion that draws itself."""
 
     def plot_components(self, **kwargs: Any) -> Figure:
@@ -66,3 +66,23 @@ class PlottedFusion(StoredFusion):
 
         self._whole()
         return plot_faces(self, **kwargs)
+
+    def plot_feasible_range(self, component: int, **kwargs: Any) -> Figure:
+        """Figure of a component at both ends of what data and non-negativity leave open.
+
+        Parameters
+        ----------
+        component
+            Which one, counted from 0.
+        **kwargs
+            As in `hyperfuse_hs.plotting.plot_feasible_range`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+        """
+        from hyperfuse_hs.plotting import plot_feasible_range
+
+        self._whole()
+        return plot_feasible_range(self, component, **kwargs)

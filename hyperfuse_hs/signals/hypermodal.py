@@ -16,7 +16,7 @@ from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.purification import purified
 from hyperfuse_hs.signals import templates
 from hyperfuse_hs.signals.figures import PlottedFusion
-from hyperfuse_hs.signals.report import native_results, summary
+from hyperfuse_hs.signals.report import abundance_quantity, native_results, summary
 from hyperfuse_hs.writeback import write_back_all
 
 
@@ -52,15 +52,17 @@ class HypermodalSignal(PlottedFusion):
         Returns
         -------
         BaseSignal
-            Navigation axis = component, the scan as signal space. NaN where excluded. Fractions of
-            the specimen, or of the counts of the first signal where these follow the thickness:
-            `summary` says which.
+            Navigation axis = component, the scan as signal space. NaN where excluded.
+            ``metadata.Signal.quantity`` says what they are: "thickness fractions", or "count
+            fractions of" the first signal where the intensity was taken from its counts.
         """
-        self._fusion()
+        result = self._fusion()
         axes = [axis.get_axis_dictionary() for axis in self.axes_manager.navigation_axes[::-1]]
         maps = np.moveaxis(np.asarray(self.data), -1, 0).copy()
         leading = templates.component_axis(len(maps))
-        return templates.map_signal(maps, axes, leading, "Abundances")
+        signal = templates.map_signal(maps, axes, leading, "Abundances")
+        signal.metadata.set_item("Signal.quantity", abundance_quantity(result))
+        return signal
 
     def get_factors(self, m: Any) -> BaseSignal:
         """Spectrum or pattern of each component in one modality, in its units.
@@ -288,9 +290,9 @@ class HypermodalSignal(PlottedFusion):
         m
             Modality of the feature; None with `region` None.
         region
-            Range of the signal axis ``(low, high)`` in its units (net of a background that is
-            straight between the neighbouring channels), or a mask or ROI of the signal space
-            (total intensity). None: as far as non-negative factors allow.
+            Range of the signal axis ``(low, high)`` in its units (net of a straight background
+            through as many of the neighbouring channels as fit one), or a mask or ROI of the
+            signal space (total intensity). None: to the far end of `feasible_range`.
 
         Returns
         -------
@@ -304,8 +306,8 @@ class HypermodalSignal(PlottedFusion):
         """
         result = self._whole()
         name = None if m is None else self._name(m)
-        pure = purified(result, self._templates, component, name, region)
         assert self._scores is not None and self._choices is not None
+        pure = purified(self._scores, result, self._templates, component, name, region)
         return HypermodalSignal._wrap(
             self._scores, pure, self._templates, self._natives, self._choices
         )

@@ -7,10 +7,50 @@ from typing import Any
 
 import numpy as np
 
+from hyperfuse_hs.feasibility import absence_evidence, open_components
 from hyperfuse_hs.result import Choices, FusionResult
+from hyperfuse_hs.unmixing import SIGNED
 
-FEW_ON_FACET = 10.0
-"""Positions without a component below which it counts as not identified."""
+
+def abundance_quantity(result: FusionResult) -> str:
+    """Say what the abundances are fractions of.
+
+    Parameters
+    ----------
+    result
+        The fusion.
+
+    Returns
+    -------
+    str
+        ``"count fractions of ..."`` where the intensity was taken from the counts of a signal:
+        shares of what that signal counted at a position. Otherwise ``"thickness fractions"``:
+        shares of the path through the specimen, if the intensity given (or the same everywhere)
+        is that of the specimen. Scores of methods that do not give fractions are called so.
+    """
+    if result.options["unmixing"] in SIGNED:
+        return "scores"
+    if "total" in result.options["scale"]:
+        first = next(part.name for part in result.modalities.values() if part.role != "passive")
+        return f"count fractions of {first}"
+    return "thickness fractions"
+
+
+def _standings(result: FusionResult) -> list[str]:
+    """Name the components that the positions do not determine."""
+    lines = []
+    for component in range(result.n_components):
+        others, known = open_components(result, component)
+        if known and others:
+            listed = ", ".join(map(str, others))
+            lines.append(
+                f"Not identified: component {component}, (almost) nowhere seen without "
+                f"{listed}, of which an unknown amount may be mixed into it; see feasible_range "
+                "and purify."
+            )
+    if not lines and result.n_components > 1 and absence_evidence(result) is not None:
+        lines.append("Identified: every component, each is seen without each of the others.")
+    return lines
 
 
 def summary(result: FusionResult) -> str:
@@ -30,6 +70,7 @@ def summary(result: FusionResult) -> str:
     lines = [
         f"{result.n_components} components by {options['unmixing']}, abundances: "
         f"{options['abundances']}, intensity: {options['scale']}",
+        f"abundances are {abundance_quantity(result)}",
         f"{'':16}{'role':9}{'noise':10}{'gain':>9}{'rank':>6}{'variance':>10}{'passes':>8}{'time':>9}",
     ]
     remarks: list[str] = []
@@ -49,14 +90,8 @@ def summary(result: FusionResult) -> str:
     lines += remarks
     if "purified" in options:
         lines.append(f"Component {options['purified']} has been purified.")
-    elif result.facet_support is not None:
-        weak = np.flatnonzero(result.facet_support < FEW_ON_FACET)
-        if weak.size:
-            listed = ", ".join(map(str, weak))
-            lines.append(
-                f"Not identified: component(s) {listed}, present at (almost) every probe position. "
-                "Some of the others may be mixed into them; see purify."
-            )
+    else:
+        lines += _standings(result)
     return "\n".join(lines)
 
 
