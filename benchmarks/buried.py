@@ -62,8 +62,7 @@ def _measure(seed: int, size: int) -> list[Record]:
     records += _angles(case, "purified", purified, oracles, order, Aim(median=1.2))
     found = methods.estimate(h.purify(core), case)
     records += _angles(case, "purified to the limit", found, oracles, order, Aim())
-    if hasattr(h, "feasible_range"):
-        records += _range_records(case, h.feasible_range(core))
+    records += _range_records(case, h.feasible_range(core))
     return records + _interface_records(case, h, order)
 
 
