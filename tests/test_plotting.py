@@ -8,6 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import hyperfuse_hs as hf
+from hyperfuse_hs import plotting
 from hyperfuse_hs.plotting import plot_components, plot_faces, plot_scree
 
 matplotlib.use("Agg")
@@ -360,3 +362,66 @@ class TestFaces:
         h._result.face_posterior = None
         with pytest.raises(ValueError, match="face mixture, which alone gives faces"):
             plot_faces(h)
+
+
+@pytest.fixture(scope="module")
+def fused():
+    """A curve, a pattern and a number, with component 0 nowhere without component 1."""
+    rng = np.random.default_rng(0)
+    mixed = rng.dirichlet(np.full(3, 0.3), 120)
+    mixed[:, 1] += 0.5 * mixed[:, 0]
+    mixed[:, 0] *= 0.5
+    mixed[np.arange(0, 120, 3), 0] = 0
+    mixed /= mixed.sum(axis=1, keepdims=True)
+    signals = []
+    for kind, shape in ((hs.signals.Signal1D, (40,)), (hs.signals.Signal2D, (6, 8))):
+        factors = rng.uniform(0, 1, (3, int(np.prod(shape)))) ** 3 * 300 + 5
+        signals.append(kind(rng.poisson(mixed @ factors).reshape(10, 12, *shape) * 1.0))
+        for axis in signals[-1].axes_manager.signal_axes:
+            axis.name, axis.units, axis.scale = "Energy", "eV", 0.5
+    image = rng.poisson(mixed @ [900, 400, 100]).reshape(10, 12)
+    signals.append(hs.signals.Signal2D(image * 1.0))
+    rules = {"n_components": 3, "random_state": 0, "show_progressbar": False}
+    return hf.fuse(signals, names=["curve", "pattern", "number"], **rules)
+
+
+class TestFeasibleRange:
+    @pytest.mark.parametrize("component", [0, 1, 2])
+    def test_both_ends_of_every_modality(self, fused, component):
+        figure = plotting.plot_feasible_range(fused, component)
+        ends = fused.feasible_range(component)
+        standing = ends["curve"].metadata.Feasible_range.standing
+        assert figure.get_suptitle() == f"Component {component}: {standing}"
+        assert len(figure.axes) == 5
+        curve, *patterns, _, number = figure.axes
+        curves = [line.get_ydata() for line in curve.get_lines()[:2]]
+        np.testing.assert_array_equal(curves, ends["curve"].data)
+        assert curve.get_xlabel() == "Energy (eV)"
+        assert [text.get_text() for text in curve.get_legend().texts] == ["as found", "other end"]
+        shown = [axes.images[0].get_array() for axes in patterns]
+        np.testing.assert_array_equal(shown, ends["pattern"].data)
+        assert all(axes.get_xlabel() == "Energy (eV)" for axes in patterns)
+        assert [text.get_text() for text in number.get_yticklabels()] == ["as found", "other end"]
+
+    def test_bands_are_two_standard_errors(self, fused):
+        axes = plotting.plot_feasible_range(fused, 0, names=["curve"]).axes[0]
+        signal = fused.feasible_range(0)["curve"]
+        error = np.sqrt(signal.get_noise_variance().data)
+        for band, curve, spread in zip(axes.collections[1:], signal.data, error, strict=True):
+            heights = band.get_paths()[0].vertices[:, 1]
+            assert heights.max() == pytest.approx((curve + 2 * spread).max())
+            assert heights.min() == pytest.approx((curve - 2 * spread).min())
+
+    def test_nothing_overlaps(self, fused):
+        assert_nothing_overlaps(plotting.plot_feasible_range(fused, 0))
+
+    def test_given_figure_and_method(self, fused):
+        figure = plt.figure(layout="constrained")
+        assert fused.plot_feasible_range(1, figure=figure, names=["number"]) is figure
+        assert len(figure.axes) == 1
+
+    def test_unknown_modality_or_component(self, fused):
+        with pytest.raises(ValueError, match="names out of .*'curve'"):
+            plotting.plot_feasible_range(fused, 0, names=["x"])
+        with pytest.raises(ValueError, match="component from 0 to 2"):
+            fused.plot_feasible_range(3)
