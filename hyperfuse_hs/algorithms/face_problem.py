@@ -79,6 +79,10 @@ class FaceProblem:
         """Keep only the chosen positions."""
         return replace(self, scores=self.scores[chosen], noise=self.noise[chosen])
 
+    def last_face(self) -> "FaceProblem":
+        """Keep only the last face, the whole simplex."""
+        return replace(self, members=self.members[-1:], sizes=self.sizes[-1:])
+
     def draw(self, n_chosen: int, rng: np.random.Generator) -> "FaceProblem":
         """Keep positions drawn at random, all where there are few."""
         return self.subset(choose_positions(len(self.scores), n_chosen, rng))

@@ -29,6 +29,8 @@ from hyperfuse_hs.algorithms.starts import escape, even, start_simplices
 
 # Positions that the search runs on, times the number of components (four at least).
 SEARCH_SHARE = 250
+# Loss of log-likelihood per position from which the whole simplex alone is not looked at further.
+HOPELESS = 0.2
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def face_mixture(
     fits = map_threads(explore, zip(starts, rng.spawn(n_starts), strict=True))
     best = max(fits, key=lambda fit: fit.log_likelihood)
     best = escape(few, best, levels, rng)
-    last = refine(problem, best, n_components, rng)
+    last = refine(problem, best, starts[0], rng)
     posterior = problem.posterior(last.endmembers, last.weights, last.exponents)[1]
     weights = last.weights / last.weights.sum()
     return FaceMixture(
@@ -143,13 +145,52 @@ def face_mixture(
     )
 
 
-def refine(problem: FaceProblem, best: Climb, n_components: int, rng: np.random.Generator) -> Climb:
-    """Climb on more and more positions, all of them in the end."""
-    more = problem.draw(4 * SEARCH_SHARE * max(n_components, 4), rng)
-    best = climb(more, replace(best, weights=even(best.weights)), max_iter=60, tolerance=0.05)
-    if len(more.scores) == len(problem.scores):
-        return best
-    return climb(problem, best, max_iter=15, tolerance=0.05)
+def refine(problem: FaceProblem, best: Climb, whole: Floats, rng: np.random.Generator) -> Climb:
+    """Climb on more and more positions, all of them in the end.
+
+    The mixture may be more than the data ask for: where abundances are spread over the whole
+    simplex, the other faces fit accidents. The whole simplex alone is kept if the mixture does
+    not pay for its parameters (Bayesian information criterion, Schwarz 1978).
+
+    Parameters
+    ----------
+    problem
+        All positions.
+    best
+        Result of the search.
+    whole
+        Endmembers to start the whole simplex alone from, ``(p, q)``.
+    rng
+        Draws the positions.
+
+    Returns
+    -------
+    Climb
+    """
+    more = problem.draw(4 * SEARCH_SHARE * max(len(whole), 4), rng)
+    alone = more.last_face()
+
+    def attempt(start: Climb) -> Climb:
+        return climb(alone, start, max_iter=12, tolerance=0.05)
+
+    mixed = climb(more, replace(best, weights=even(best.weights)), max_iter=60, tolerance=0.05)
+    starts = [first_guess(alone, endmembers) for endmembers in (best.endmembers, whole)]
+    simple = max(map_threads(attempt, starts), key=lambda end: end.log_likelihood)
+    if simple.log_likelihood > mixed.log_likelihood - HOPELESS * len(more.scores):
+        simple = climb(alone, simple, max_iter=60, tolerance=0.05)
+    n_faces = int(np.count_nonzero(mixed.weights * len(more.scores) > 1.0))
+    price = 0.5 * np.log(len(more.scores)) * (n_faces - 1 + len(mixed.exponents) - 1)
+    prefer_simple = simple.log_likelihood > mixed.log_likelihood - price
+    chosen, last = (problem.last_face(), simple) if prefer_simple else (problem, mixed)
+    if len(more.scores) < len(problem.scores):
+        last = climb(chosen, last, max_iter=15, tolerance=0.05)
+    if prefer_simple:
+        weights = np.zeros(len(problem.sizes))
+        weights[-1] = 1.0
+        exponents = np.ones(len(problem.group_sizes))
+        exponents[-1] = last.exponents[0]
+        last = replace(last, weights=weights, exponents=exponents)
+    return last
 
 
 def count_absent(posterior: Floats, faces: Sequence[Face], n_components: int) -> Floats:

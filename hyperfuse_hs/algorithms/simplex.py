@@ -11,12 +11,13 @@ from hyperfuse_hs.algorithms.face_search import (
     anneal,
     anneal_levels,
     background_density,
+    climb,
     first_guess,
 )
-from hyperfuse_hs.algorithms.standard_scores import check_scores, choose_positions, standardise
+from hyperfuse_hs.algorithms.standard_scores import check_scores, standardise
 
 # Positions the annealing runs on; the last steps take all of them.
-SEARCH_POSITIONS = 2000
+SEARCH_POSITIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class SimplexFit:
     ----------
     endmembers
         Vertices, ``(p, q)``.
+    exponent
+        Dirichlet exponent of the abundances.
     log_likelihood
         Mean over positions of the log-density.
     start_log_likelihoods
@@ -38,6 +41,7 @@ class SimplexFit:
     """
 
     endmembers: Floats
+    exponent: float
     log_likelihood: float
     start_log_likelihoods: Floats
     converged: bool
@@ -146,15 +150,21 @@ def minimum_volume(
     random_state: int | np.random.Generator | None = None,
     n_starts: int = 5,
 ) -> SimplexFit:
-    r"""Fit the simplex on which the positions are most likely uniform, given their noise.
+    r"""Fit the simplex that the positions most likely fill, given their noise.
+
+    The abundances follow a symmetric Dirichlet distribution of exponent :math:`a`, which is learnt.
+    With ``a = 1`` they are uniform, and the fit is of all simplices that hold the data within its
+    noise the smallest,
 
     .. math::
 
         \max_{e_1\dots e_p} \frac1N\sum_t \Big[\sum_i \log\Phi(\lambda_{ti}/n_{ti})
                                             - \log\mathrm{vol}(e_1\dots e_p)\Big]
 
-    with the barycentric coordinates :math:`\lambda_{ti}` and their noise :math:`n_{ti}`:
-    of all simplices that hold the data within its noise, the smallest.
+    with the barycentric coordinates :math:`\lambda_{ti}` and their noise :math:`n_{ti}`. Where
+    the positions keep to the corners or to the middle, the exponent says so, and the simplex does
+    not shrink or grow to make up for it. The density is that of
+    :mod:`hyperfuse_hs.algorithms.face_kernel` for one face.
 
     Parameters
     ----------
@@ -182,10 +192,8 @@ def minimum_volume(
     data = standardise(scores, n_components, noise)
     rng = np.random.default_rng(random_state)
     members, sizes = pad_faces([tuple(range(n_components))])
-    problem = FaceProblem(
-        data.scores, data.noise, members, sizes, background_density(data.scores), False
-    )
-    part = problem.subset(choose_positions(len(data.scores), SEARCH_POSITIONS, rng))
+    problem = FaceProblem(data.scores, data.noise, members, sizes, background_density(data.scores))
+    part = problem.draw(SEARCH_POSITIONS, rng)
     levels = anneal_levels(part)
     fits = []
     for start in range(n_starts):
@@ -198,12 +206,15 @@ def minimum_volume(
             anneal(part, first_guess(part, pushed), levels, rng, max_iter=40, tolerance=0.3)
         )
     best = max(fits, key=lambda fit: fit.log_likelihood)
-    last = anneal(problem, best, levels[-1:], rng)
+    # Far from the solution a few positions tell as much as all.
+    more = climb(problem.draw(4 * SEARCH_POSITIONS, rng), best, max_iter=40, tolerance=0.1)
+    last = climb(problem, more, max_iter=10, tolerance=0.1)
     n = len(data.scores)
     return SimplexFit(
         data.restore(last.endmembers),
+        float(last.exponents[0]),
         last.log_likelihood / n + data.log_jacobian,
         np.array([fit.log_likelihood for fit in fits]) / len(part.scores) + data.log_jacobian,
         last.converged,
-        best.n_iter + last.n_iter,
+        best.n_iter + more.n_iter + last.n_iter,
     )

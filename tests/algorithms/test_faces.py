@@ -142,6 +142,62 @@ def test_endmembers_of_pure_phases_are_as_good_as_with_known_abundances(seed):
     assert distance(fit.endmembers, vertices) < 1.5 * distance(oracle, vertices)
 
 
+def oracle(scores, noise, abundances):
+    root = np.sqrt(noise)[:, None]
+    return np.linalg.lstsq(abundances / root, scores / root, rcond=None)[0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_phase_nowhere_pure_is_found_however_sharp_the_scores(seed):
+    scores, noise, vertices, abundances = mixture(interfaces, seed, sigma=0.003)
+    fit = face_mixture(scores, 4, noise, random_state=0)
+    best = distance(oracle(scores, noise, abundances), vertices)
+    assert distance(fit.endmembers, vertices) < 2 * best
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_outliers_do_not_become_endmembers(seed):
+    scores, noise, vertices, abundances = mixture(interfaces, seed, sigma=0.02)
+    odd = np.random.default_rng(seed).choice(len(scores), len(scores) // 100, replace=False)
+    scores[odd] *= 3
+    kept = np.delete(np.arange(len(scores)), odd)
+    fit = face_mixture(scores, 4, noise, random_state=0)
+    best = distance(oracle(scores[kept], noise[kept], abundances[kept]), vertices)
+    assert distance(fit.endmembers, vertices) < 2.5 * best
+
+
+@pytest.mark.parametrize("exponent", [0.3, 3.0])
+def test_endmembers_are_found_where_positions_do_not_fill_the_simplex_evenly(exponent):
+    def design(rng, n_positions, p):
+        return rng.dirichlet(np.full(p, exponent), n_positions)
+
+    scores, noise, vertices, _ = mixture(design, 0, 2000, p=3, sigma=0.03)
+    fit = face_mixture(scores, 3, noise, random_state=0)
+    # The bound of an estimator that knows the density.
+    problem = FaceProblem(scores, noise, *pad_faces([(0, 1, 2)]), -np.inf)
+    information = problem.evaluate(vertices, np.ones(1), np.array([exponent])).information
+    bound = np.sqrt(np.trace(np.linalg.inv(information)[:6, :6]))
+    assert distance(fit.endmembers, vertices) < 2.5 * bound
+    assert fit.exponents[-1] == pytest.approx(exponent, rel=0.15)
+
+
+@pytest.mark.parametrize("exponent", [0.3, 1.0])
+def test_edges_of_blurred_interfaces_are_told_from_even_ones(exponent):
+    def design(rng, n_positions, p):
+        abundances = np.zeros((n_positions, p))
+        for row in abundances:
+            row[rng.choice(p, 2, replace=False)] = rng.dirichlet([exponent, exponent])
+        return abundances
+
+    scores, noise, vertices, abundances = mixture(design, 0, sigma=0.02)
+    fit = face_mixture(scores, 4, noise, random_state=0)
+    edges = np.array([len(face) == 2 for face in fit.faces])
+    assert fit.weights[edges].sum() > 0.8
+    np.testing.assert_allclose(fit.exponents[edges], exponent, rtol=0.25)
+    best = distance(oracle(scores, noise, abundances), vertices)
+    assert distance(fit.endmembers, vertices) < 2 * best
+
+
 def test_posterior_rows_sum_to_one_and_find_the_faces():
     scores, noise, _, abundances = mixture(interfaces, 3, sigma=0.02)
     fit = face_mixture(scores, 4, noise, random_state=0)

@@ -58,6 +58,22 @@ def test_minimum_volume_reaches_the_cramer_rao_bound_without_pure_positions(seed
     assert fit.converged
 
 
+@pytest.mark.parametrize("exponent", [0.3, 3.0])
+def test_minimum_volume_learns_how_the_simplex_is_filled(exponent):
+    rng = np.random.default_rng(0)
+    vertices = 3 * np.eye(3, 2) + 0.3 * rng.standard_normal((3, 2))
+    noise = np.full(3000, 0.02**2)
+    scores = rng.dirichlet(np.full(3, exponent), 3000) @ vertices
+    scores += 0.02 * rng.standard_normal(scores.shape)
+    fit = minimum_volume(scores, 3, noise, random_state=0, n_starts=2)
+    problem = FaceProblem(scores, noise, *pad_faces([(0, 1, 2)]), -np.inf)
+    information = problem.evaluate(vertices, np.ones(1), np.array([exponent])).information
+    bound = np.sqrt(np.trace(np.linalg.inv(information)[:6, :6]))
+    assert distance(fit.endmembers, vertices) < 2.5 * bound
+    assert fit.exponent == pytest.approx(exponent, rel=0.15)
+    assert fit.converged
+
+
 def test_minimum_volume_follows_scale_and_shift():
     scores, noise, _, _ = mixture(5)
     before = scores.copy(), noise.copy()
