@@ -88,6 +88,18 @@ def test_evidence_is_there_where_positions_are(cases):
         assert min(found[k, j] for k, j in ((0, 2), (1, 0), (1, 2), (2, 0), (2, 1))) > 5
 
 
+def test_interfaces_appear_as_faces(case):
+    faces = case.h.get_faces()
+    names = faces.metadata.Hypermodal_faces
+    parts = np.nan_to_num(case.phantom.abundances)
+    for pair, absent in (((0, 1), 2), ((1, 2), 0)):
+        order = np.array([case.core, case.shell, case.carbon])[list(pair)]
+        found = faces.data[names.index(",".join(map(str, sorted(order))))] > 0.5
+        true = (parts[..., pair] > 0.03).all(axis=-1) & (parts[..., absent] == 0)
+        assert np.mean(found[true]) > 0.9
+        assert np.count_nonzero(found & (parts[..., absent] > 0.05)) < 0.1 * true.sum()
+
+
 def test_the_truth_lies_inside(cases):
     for case in cases:
         ends = case.h.feasible_range(case.core)
