@@ -18,6 +18,7 @@ from hyperfuse_hs.algorithms import coupling, rank
 from hyperfuse_hs.algorithms.lowrank import LowRank
 from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.express import estimate_noise, express, passive_scores, project_on
+from hyperfuse_hs.joint import settle
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.result import Choices, FusionResult, ModalityScores, Scores
 from hyperfuse_hs.scaling import carry_scale_noise, choose_scale, design_weight, row_divisor
@@ -230,7 +231,7 @@ def unmix(scores: Scores, choices: Choices) -> FusionResult:
     FusionResult
         No data are read for it.
     """
-    roles, coupled, n_components = _couple(scores, choices)
+    roles, coupled, n_components = settle(scores, choices)
     if choices.unmixing in SIGNED or choices.unmixing == "nmf":
         unmixed = _unmix_in_channels(scores, choices, roles, coupled, n_components)
     else:
@@ -240,73 +241,6 @@ def unmix(scores: Scores, choices: Choices) -> FusionResult:
         )
     choices = replace(choices, n_components=n_components)
     return express(scores, choices, roles, coupled, unmixed)
-
-
-def _couple(
-    scores: Scores, choices: Choices
-) -> tuple[dict[str, tuple[str, str]], coupling.Coupling, int]:
-    """Settle roles and number of components, which depend on each other."""
-    wanted = choices.n_components
-    guess = wanted
-    if guess is None:
-        first = next(p for p in scores.modalities.values() if p.scores.size)
-        guess = max(first.rank, 1)
-    for _ in range(2):
-        roles = assign_roles(scores, choices, guess)
-        coupled = _coupling(scores, choices, roles, guess)
-        if wanted is not None:
-            return roles, coupled, wanted
-        found = max(1, coupling.significant_lead_rank(coupled))
-        if found == guess:
-            break
-        guess = found
-    return roles, coupled, guess
-
-
-def assign_roles(scores: Scores, choices: Choices, n_components: int) -> dict[str, tuple[str, str]]:
-    """Decide which modalities lead, support or only receive factors.
-
-    Parameters
-    ----------
-    scores
-        From `compress_all`.
-    choices
-        Roles and weights given by the user.
-    n_components
-        Number of components.
-
-    Returns
-    -------
-    dict
-        By name, role and the reason for it in words.
-    """
-    roles: dict[str, tuple[str, str]] = {}
-    for name, part in scores.modalities.items():
-        given = choices.roles.get(name, "auto")
-        leading = any(role == "lead" for role, _ in roles.values())
-        if not part.scores.size:
-            roles[name] = "passive", "only receives factors"
-        elif choices.weights.get(name, 1.0) == 0:
-            roles[name] = "passive", "its weight is 0"
-        elif given != "auto":
-            roles[name] = given, "as asked for"
-        elif not leading and "lead" not in choices.roles.values():
-            roles[name] = "lead", "the calling signal"
-        elif part.rank <= n_components:
-            roles[name] = "lead", f"its rank {part.rank} fits {n_components} components"
-        else:
-            roles[name] = "support", f"its rank {part.rank} exceeds {n_components} components"
-    return roles
-
-
-def _coupling(
-    scores: Scores, choices: Choices, roles: dict[str, tuple[str, str]], n_components: int
-) -> coupling.Coupling:
-    active = [n for n, (role, _) in roles.items() if role != "passive"]
-    weighted = [scores.modalities[n].scores * choices.weights.get(n, 1.0) for n in active]
-    leads = [roles[n][0] == "lead" for n in active]
-    variances = [scores.modalities[n].variance for n in active]
-    return coupling.couple(weighted, leads, minimum_rank=n_components, variances=variances)
 
 
 def _unmix_in_channels(

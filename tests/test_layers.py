@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "hyperfuse_hs"
 LAYERS = (
     {"algorithms"},
     {"modality"},
-    {"result", "compress", "scaling", "unmixing", "express", "model"},
+    {"result", "compress", "scaling", "unmixing", "express", "joint", "model"},
     {
         "fusion",
         "signals",
@@ -43,6 +43,7 @@ NO_HYPERSPY = {
     "scaling",
     "unmixing",
     "express",
+    "joint",
     "model",
 }
 HYPERSPY_WORLD = {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs.algorithms.hidden import Hidden
 from hyperfuse_hs.algorithms.rank import noise_edge, unevenness
 from hyperfuse_hs.algorithms.shrinkage import Shrunk, shrink
 
@@ -271,3 +272,36 @@ def significant_lead_rank(coupled: Coupling) -> int:
     """
     below = np.flatnonzero(coupled.lead_values <= coupled.lead_edges)
     return int(below[0]) if below.size else coupled.lead_values.size
+
+
+def insert_directions(coupled: Coupling, found: Hidden, place: int, count: int) -> Coupling:
+    """Add directions to the whitened lead scores.
+
+    Parameters
+    ----------
+    coupled
+        From `couple`.
+    found
+        Directions with their noise.
+    place
+        Number of columns before them.
+    count
+        How many to take.
+
+    Returns
+    -------
+    Coupling
+        With ``k + count`` lead scores.
+    """
+    count = min(count, found.values.size)
+    if count < 1:
+        return coupled
+    added = found.scores[:, :count], found.values[:count], np.full(count, found.edge)
+    noise = np.repeat(found.noise[:, None], count, axis=1)
+    return replace(
+        coupled,
+        lead_scores=np.insert(coupled.lead_scores, [place], added[0], axis=1),
+        lead_values=np.insert(coupled.lead_values, place, added[1]),
+        lead_edges=np.insert(coupled.lead_edges, place, added[2]),
+        lead_noise=np.insert(coupled.lead_noise, [place], noise, axis=1),
+    )

@@ -1,0 +1,84 @@
+"""Directions of a lead modality that only the other modalities make visible."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperfuse_hs.algorithms.rank import noise_edge, unevenness
+
+
+class Hidden(NamedTuple):
+    """Directions of one modality within a joint subspace, beyond those that are known.
+
+    Attributes
+    ----------
+    scores
+        ``(N, k)`` with noise of unit variance on average.
+    noise
+        ``(N,)`` variance of the noise of each position.
+    values
+        ``(k,)`` norms of the scores, descending.
+    edge
+        Largest norm that noise alone would give.
+    """
+
+    scores: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    values: NDArray[np.float64]
+    edge: float
+
+
+def hidden_directions(
+    basis: NDArray[np.float64],
+    known: NDArray[np.float64],
+    projection: NDArray[np.float64],
+    variance: NDArray[np.float64] | None,
+    n_channels: float,
+) -> Hidden:
+    r"""Look at a modality through the joint subspace.
+
+    A map with strength :math:`\theta` stands out of unit noise of N positions and C channels where
+    :math:`\theta^4 > NC`. What other modalities know of the maps reduces N positions to the R
+    dimensions of the joint subspace, and this bound to :math:`RC`: a component too weak to be seen
+    by the modality alone is seen with their help.
+
+    Parameters
+    ----------
+    basis
+        ``(N, R)`` orthonormal basis U of the joint subspace.
+    known
+        ``(N, f)`` maps that are found already.
+    projection
+        ``(R, C)`` whitened data projected on the basis, ``U^T X``.
+    variance
+        ``(R, C)`` variance of its noise; None for ones.
+    n_channels
+        Number of channels counted by the noise they hold.
+
+    Returns
+    -------
+    Hidden
+        Directions in the joint subspace, orthogonal to the known maps and to what these look like
+        in the channels, by descending norm.
+    """
+    n, r = basis.shape
+    inside = basis.T @ known
+    axes = np.linalg.qr(inside)[0] if inside.size else np.zeros((r, 0))
+    # What errors of a known map leave of it has still its channels.
+    found = axes.T @ projection
+    rest = projection - axes @ found
+    channels = np.linalg.qr(found.T)[0]
+    rest = rest - (rest @ channels) @ channels.T
+    left, values, _ = np.linalg.svd(rest, full_matrices=False)
+    free = max(r - axes.shape[1], 0)
+    left, values = left[:, :free], values[:free]
+    edge = noise_edge(free, n_channels)
+    if variance is not None:
+        edge *= unevenness(np.eye(r), variance.T, n_channels).reach
+    # A noise of one in each of the R dimensions is R / N at a position.
+    spread = np.sqrt(r / n)
+    leverage = np.einsum("ij,ij->i", basis, basis) * n / max(r, 1)
+    return Hidden((basis @ left) * (values / spread), leverage, values / spread, edge / spread)

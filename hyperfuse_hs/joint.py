@@ -1,0 +1,118 @@
+"""Which modalities lead, how many components there are, and the subspace that they share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hyperfuse_hs.algorithms import coupling
+from hyperfuse_hs.algorithms.hidden import hidden_directions
+from hyperfuse_hs.result import Choices, ModalityScores, Scores
+from hyperfuse_hs.scaling import row_divisor
+
+
+def settle(
+    scores: Scores, choices: Choices
+) -> tuple[dict[str, tuple[str, str]], coupling.Coupling, int]:
+    """Settle roles and number of components, which depend on each other."""
+    wanted = choices.n_components
+    guess = wanted
+    if guess is None:
+        first = next(p for p in scores.modalities.values() if p.scores.size)
+        guess = max(first.rank, 1)
+    for _ in range(2):
+        roles = assign_roles(scores, choices, guess)
+        coupled = _coupling(scores, choices, roles, guess)
+        if wanted is not None:
+            return roles, coupled, wanted
+        found = max(1, coupling.significant_lead_rank(coupled))
+        if found == guess:
+            break
+        guess = found
+    return roles, coupled, guess
+
+
+def assign_roles(scores: Scores, choices: Choices, n_components: int) -> dict[str, tuple[str, str]]:
+    """Decide which modalities lead, support or only receive factors.
+
+    Parameters
+    ----------
+    scores
+        From `compress_all`.
+    choices
+        Roles and weights given by the user.
+    n_components
+        Number of components.
+
+    Returns
+    -------
+    dict
+        By name, role and the reason for it in words.
+    """
+    roles: dict[str, tuple[str, str]] = {}
+    for name, part in scores.modalities.items():
+        given = choices.roles.get(name, "auto")
+        leading = any(role == "lead" for role, _ in roles.values())
+        if not part.scores.size:
+            roles[name] = "passive", "only receives factors"
+        elif choices.weights.get(name, 1.0) == 0:
+            roles[name] = "passive", "its weight is 0"
+        elif given != "auto":
+            roles[name] = given, "as asked for"
+        elif not leading and "lead" not in choices.roles.values():
+            roles[name] = "lead", "the calling signal"
+        elif part.rank <= n_components:
+            roles[name] = "lead", f"its rank {part.rank} fits {n_components} components"
+        else:
+            roles[name] = "support", f"its rank {part.rank} exceeds {n_components} components"
+    return roles
+
+
+def _coupling(
+    scores: Scores, choices: Choices, roles: dict[str, tuple[str, str]], n_components: int
+) -> coupling.Coupling:
+    active = [n for n, (role, _) in roles.items() if role != "passive"]
+    parts = [scores.modalities[n] for n in active]
+    leads = [roles[n][0] == "lead" for n in active]
+    alone = len(active) == 1
+    # Directions that are wanted but do not stand out are better looked for with the others' help.
+    kept = [None if alone else max(part.rank, 1) for part in parts]
+    weighted = [
+        part.scores[:, :k] * choices.weights.get(part.name, 1.0)
+        for part, k in zip(parts, kept, strict=True)
+    ]
+    variances = [
+        None if part.variance is None else part.variance[:, :k]
+        for part, k in zip(parts, kept, strict=True)
+    ]
+    minimum = n_components if alone else 1
+    coupled = coupling.couple(weighted, leads, minimum_rank=minimum, variances=variances)
+    if alone:
+        return coupled
+    for name in (n for n, lead in zip(active, leads, strict=True) if lead):
+        part = scores.modalities[name]
+        if part.projection.shape[1] > 1:
+            coupled = _with_hidden(scores, part, coupled, n_components)
+    return coupled
+
+
+def _with_hidden(
+    scores: Scores, part: ModalityScores, coupled: coupling.Coupling, n_components: int
+) -> coupling.Coupling:
+    """Add the directions of one lead modality that only the joint subspace makes visible."""
+    n_known = coupling.significant_lead_rank(coupled)
+    joint = (coupled.basis.T @ scores.basis) @ part.projection
+    gain = part.gain if part.gain > 0 else 1.0
+    variance = None
+    if part.noise == "poisson":
+        rows = 1.0 if part.scale is None else row_divisor(part.scale)[:, None]
+        through = (coupled.basis**2 / np.sqrt(rows)).T @ coupled.basis
+        variance = np.maximum(through @ (joint / part.divisor), 0.0) / gain
+    found = hidden_directions(
+        coupled.basis,
+        coupled.lead_scores[:, :n_known],
+        joint / np.sqrt(part.divisor * gain),
+        variance,
+        part.channels,
+    )
+    wanted = max(int(np.sum(found.values > found.edge)), n_components - n_known)
+    return coupling.insert_directions(coupled, found, n_known, wanted)
