@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hyperfuse_hs.algorithms import coupling
@@ -70,29 +72,36 @@ def assign_roles(scores: Scores, choices: Choices, n_components: int) -> dict[st
 def _coupling(
     scores: Scores, choices: Choices, roles: dict[str, tuple[str, str]], n_components: int
 ) -> coupling.Coupling:
-    active = [n for n, (role, _) in roles.items() if role != "passive"]
-    parts = [scores.modalities[n] for n in active]
-    leads = [roles[n][0] == "lead" for n in active]
-    alone = len(active) == 1
+    parts = [scores.modalities[n] for n, (role, _) in roles.items() if role != "passive"]
+    leads = [roles[part.name][0] == "lead" for part in parts]
     # Directions that are wanted but do not stand out are better looked for with the others' help.
-    kept = [None if alone else max(part.rank, 1) for part in parts]
-    weighted = [
-        part.scores[:, :k] * choices.weights.get(part.name, 1.0)
-        for part, k in zip(parts, kept, strict=True)
-    ]
-    variances = [
-        None if part.variance is None else part.variance[:, :k]
-        for part, k in zip(parts, kept, strict=True)
-    ]
-    minimum = n_components if alone else 1
-    coupled = coupling.couple(weighted, leads, minimum_rank=minimum, variances=variances)
-    if alone:
-        return coupled
-    for name in (n for n, lead in zip(active, leads, strict=True) if lead):
-        part = scores.modalities[name]
-        if part.projection.shape[1] > 1:
-            coupled = _with_hidden(scores, part, coupled, n_components)
-    return coupled
+    if len(parts) > 1:
+        significant = [max(part.rank, 1) for part in parts]
+        coupled = _coupled(parts, leads, significant, choices, 1)
+        for part, lead in zip(parts, leads, strict=True):
+            if lead and part.projection.shape[1] > 1:
+                coupled = _with_hidden(scores, part, coupled, n_components)
+        least = coupling.SMALLEST * coupled.lead_values.max(initial=0.0)
+        if np.count_nonzero(coupled.lead_values > least) >= n_components:
+            return coupled
+    return _coupled(parts, leads, [None] * len(parts), choices, n_components)
+
+
+def _coupled(
+    parts: list[ModalityScores],
+    leads: list[bool],
+    kept: Sequence[int | None],
+    choices: Choices,
+    minimum_rank: int,
+) -> coupling.Coupling:
+    """Couple the first columns of the scores of every modality, all of them where None is given."""
+    pairs = list(zip(parts, kept, strict=True))
+    return coupling.couple(
+        [part.scores[:, :k] * choices.weights.get(part.name, 1.0) for part, k in pairs],
+        leads,
+        minimum_rank=minimum_rank,
+        variances=[None if p.variance is None else p.variance[:, :k] for p, k in pairs],
+    )
 
 
 def _with_hidden(
