@@ -21,7 +21,7 @@ GRAM_CHANNELS = 4096
 PROBES = 224
 """Width of the sketch of data on disk with more channels than that."""
 
-MAX_RANK = 256
+MAX_RANK = 1024
 """Most singular triplets kept of a modality."""
 
 PROFILE_RANK = 32

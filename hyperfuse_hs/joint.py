@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import coupling
 from hyperfuse_hs.algorithms.hidden import hidden_directions
+from hyperfuse_hs.algorithms.rank import unevenness
+from hyperfuse_hs.algorithms.regional import refine_lead, split_scan
 from hyperfuse_hs.result import Choices, ModalityScores, Scores
 from hyperfuse_hs.scaling import row_divisor
 
@@ -78,6 +81,7 @@ def _coupling(
     if len(parts) > 1:
         significant = [max(part.rank, 1) for part in parts]
         coupled = _coupled(parts, leads, significant, choices, 1)
+        coupled = _refined(scores, parts, leads, significant, choices, coupled)
         for part, lead in zip(parts, leads, strict=True):
             if lead and part.projection.shape[1] > 1:
                 coupled = _with_hidden(scores, part, coupled, n_components)
@@ -102,6 +106,44 @@ def _coupled(
         minimum_rank=minimum_rank,
         variances=[None if p.variance is None else p.variance[:, :k] for p, k in pairs],
     )
+
+
+def _refined(
+    scores: Scores,
+    parts: list[ModalityScores],
+    leads: list[bool],
+    kept: list[int],
+    choices: Choices,
+    coupled: coupling.Coupling,
+) -> coupling.Coupling:
+    """Denoise the leads once more, with the support of their own region of the scan."""
+    regions = split_scan(scores.navigation_shape, scores.excluded)
+    if len(regions) < 2 or all(leads):
+        return coupled
+    chosen = {
+        lead: [
+            (part, k)
+            for part, k, is_lead in zip(parts, kept, leads, strict=True)
+            if is_lead == lead
+        ]
+        for lead in (True, False)
+    }
+
+    def stacked(lead: bool) -> NDArray[np.float64]:
+        weights = choices.weights
+        return np.hstack([p.scores[:, :k] * weights.get(p.name, 1.0) for p, k in chosen[lead]])
+
+    def variance(lead: bool) -> NDArray[np.float64]:
+        return np.hstack(
+            [
+                np.ones((len(part.scores), k)) if part.variance is None else part.variance[:, :k]
+                for part, k in chosen[lead]
+            ]
+        )
+
+    profile = variance(False)
+    reach = unevenness(profile, np.eye(profile.shape[1]), profile.shape[1]).reach
+    return refine_lead(coupled, stacked(True), variance(True), stacked(False), reach, regions)
 
 
 def _with_hidden(

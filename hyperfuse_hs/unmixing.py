@@ -169,7 +169,9 @@ def unmix_simplex(
     elif method == "face_mixture":
         found = faces.face_mixture(points, n_components, noise, random_state=seed)
         endmembers = found.endmembers
-        posterior = faces.face_posterior(points, endmembers, noise, found.faces, found.weights)
+        posterior = faces.face_posterior(
+            points, endmembers, noise, found.faces, found.weights, found.exponents
+        )
         extra = {
             "face_sets": found.faces,
             "face_posterior": posterior,
