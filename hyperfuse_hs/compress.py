@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.algorithms import lowrank, noise, rank
+from hyperfuse_hs.algorithms import lowrank, rank
 from hyperfuse_hs.algorithms.lowrank import LowRank
 from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.modality import Modality
+from hyperfuse_hs.noise_model import COUNTED, NoiseModel
 
 WHOLE_BYTES = 2**29
 """Whitened data up to this size are held as one float32 matrix [bytes]."""
@@ -29,30 +28,6 @@ PROFILE_RANK = 32
 
 NOISE_FREE = 1e-4
 """Singular value, relative to the largest, that counts as zero in data said to be noise-free."""
-
-NOISE_KINDS = ("auto", "poisson", "gaussian", "none")
-
-
-@dataclass(frozen=True, eq=False)
-class NoiseModel:
-    """What is known of the noise of a modality after the survey.
-
-    Parameters
-    ----------
-    kind
-        ``"poisson"``, ``"gaussian"``, ``"none"`` or ``"variance"``.
-    divisor
-        ``(C,)`` variance, up to `gain`, of each channel.
-    channels
-        Number of channels counted by the noise that they hold.
-    gain
-        Factor on the variance; None to estimate it.
-    """
-
-    kind: str
-    divisor: NDArray[np.float64]
-    channels: float
-    gain: float | None
 
 
 def survey(modality: Modality, rng: np.random.Generator) -> Survey:
@@ -80,48 +55,6 @@ def _survey(
     for rows, block in modality.blocks():
         result.update(rows, block)
     return result
-
-
-def noise_model(
-    kind: str, modality: Modality, facts: Survey, variance: NDArray[np.float64] | None
-) -> NoiseModel:
-    """Choose the scale of every channel.
-
-    Parameters
-    ----------
-    kind
-        One of ``NOISE_KINDS``; ignored where `variance` is given.
-    modality, facts
-        The data and what the first pass found.
-    variance
-        ``(C,)`` mean variance of each channel as given by the user, or None.
-
-    Returns
-    -------
-    NoiseModel
-        ``"auto"`` takes data without negative values as counts of unknown gain, and a single
-        channel as a map with Gaussian noise.
-    """
-    channels = modality.n_channels
-    if variance is not None:
-        tiny = variance.max(initial=0.0) * 1e-6
-        divisor = np.maximum(variance, tiny if tiny > 0 else 1.0)
-        return NoiseModel("variance", divisor, noise.effective_channels(variance, divisor), 1.0)
-    if kind == "auto":
-        kind = "gaussian" if facts.minimum < 0 or channels == 1 else "poisson"
-        gain = None
-    else:
-        gain = 1.0 if kind == "poisson" else None
-    if kind == "poisson":
-        divisor = noise.poisson_variance(facts.channel_sum, modality.n_positions, facts.count)
-        mean = facts.channel_sum / modality.n_positions
-        return NoiseModel(kind, divisor, noise.effective_channels(mean, divisor), gain)
-    if channels == 1 and kind == "gaussian":
-        image = np.full(modality.excluded_positions.size, np.nan)
-        image[~modality.excluded_positions] = facts.total
-        excluded = modality.excluded_positions.reshape(modality.navigation_shape)
-        gain = noise.difference_variance(image.reshape(modality.navigation_shape), excluded)
-    return NoiseModel(kind, np.ones(channels), float(channels), gain)
 
 
 def compress(
@@ -161,13 +94,14 @@ def compress(
         basis = _basis_from_sketch(modality, facts, model, weight, energy, rng)
         vectors = np.hstack([basis * weight[:, None], _count_weights(weight)]).astype(np.float32)
         projected = project(modality, vectors, row_scale)
-        scores, rows = projected[:, :-2], _row_variance(projected[:, -2:], model, row_scale)
+        scores = projected[:, :-2]
+        rows = _row_variance(projected[:, -2:], model, row_scale)
     scores, basis, values = lowrank.rotate_to_singular(scores, basis)
     size = modality.n_positions
     count, gain = _rank(values, energy, size, model, _uneven_rows(rows, model))
     variance = None
     if rows is not None:
-        left, right = _noise_profile(scores, basis, weight, row_scale, count)
+        left, right = _noise_profile(scores, basis, model, row_scale, count)
         uneven = rank.unevenness(left, right, model.channels)
         count, gain = _rank(values, energy, size, model, uneven)
         variance = left @ (right.T @ basis.astype(np.float64) ** 2)
@@ -178,16 +112,19 @@ def compress(
 def _noise_profile(
     scores: NDArray[np.float64],
     basis: NDArray[np.float32],
-    weight: NDArray[np.float64],
+    model: NoiseModel,
     row_scale: NDArray[np.float64] | None,
     count: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Variance of the whitened noise of counts, which is their mean: (N, r) and (C, r)."""
+    """Variance of the whitened noise of counts, their mean and the offset: (N, r) and (C, r)."""
     kept = slice(min(max(count, 1), PROFILE_RANK))
-    left = scores[:, kept]
-    if row_scale is not None:
-        left = left / np.sqrt(row_scale)[:, None]
-    return left, basis[:, kept].astype(np.float64) * weight[:, None]
+    rows = np.ones(len(scores)) if row_scale is None else row_scale
+    left = scores[:, kept] / np.sqrt(rows)[:, None]
+    right = basis[:, kept] / np.sqrt(model.divisor)[:, None]
+    if model.offset == 0:
+        return left, right
+    offset = model.offset / model.divisor
+    return np.hstack([left, 1 / rows[:, None]]), np.hstack([right, offset[:, None]])
 
 
 def _uneven_rows(rows: NDArray[np.float64] | None, model: NoiseModel) -> rank.Unevenness:
@@ -224,10 +161,11 @@ def _row_variance(
     A position that holds what is rare elsewhere has more than unit noise. The sums are shrunk
     towards their mean by the part of their variation that is noise.
     """
-    if model.kind != "poisson":
+    if model.kind not in COUNTED:
         return None
     divisor = 1.0 if row_scale is None else np.sqrt(row_scale)
-    found = np.maximum(sums[:, 0] / divisor / model.channels, 0.0)
+    without = model.offset * float(np.sum(1 / model.divisor))
+    found = np.maximum((sums[:, 0] / divisor + without / divisor**2) / model.channels, 0.0)
     doubt = float(np.mean(sums[:, 1] / divisor**3)) / model.channels**2 * (model.gain or 1.0)
     variance = float(np.var(found))
     kept = max(0.0, 1.0 - doubt / variance) if variance > 0 else 0.0

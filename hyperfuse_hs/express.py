@@ -14,6 +14,7 @@ from hyperfuse_hs import compress as compression
 from hyperfuse_hs.algorithms import coupling, rank, regression
 from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.modality import Modality
+from hyperfuse_hs.noise_model import COUNTED, NoiseModel, never_negative, noise_model
 from hyperfuse_hs.result import Choices, FusionResult, ModalityResult, ModalityScores, Scores
 from hyperfuse_hs.scaling import design_weight, row_divisor
 from hyperfuse_hs.unmixing import SIGNED, Unmixed
@@ -57,13 +58,14 @@ def project_on(scores: Scores, modality: Modality, facts: Survey | None = None) 
         facts.row_weight = None if rows is None else 1 / rows
     part.projection = compression.back_project(modality, scores.basis, rows, facts)
     if facts is not None:
-        part.nonnegative = facts.minimum >= 0
+        found = noise_model("auto", modality, facts, None)
+        part.nonnegative = never_negative(found, facts)
     part.passes = modality.passes
     part.seconds += time.perf_counter() - started
 
 
 def estimate_noise(
-    part: ModalityScores, modality: Modality, facts: Survey, found: compression.NoiseModel
+    part: ModalityScores, modality: Modality, facts: Survey, found: NoiseModel
 ) -> None:
     """Give a passive modality its noise, of unknown size what the common basis leaves of the data.
 
@@ -80,6 +82,7 @@ def estimate_noise(
         What is known of the noise.
     """
     part.noise, part.divisor, part.channels = found.kind, found.divisor, found.channels
+    part.offset = found.offset
     if found.gain is None:
         squares = np.einsum("ij,ij->j", part.projection, part.projection, dtype=np.float64)
         left = float(np.sum(np.maximum(facts.channel_square - squares, 0.0) / part.divisor))
@@ -220,7 +223,7 @@ def with_passive(scores: Scores, modality: Modality) -> tuple[Survey, Scores]:
     wider = replace(scores, modalities={**scores.modalities, modality.name: part})
     project_on(wider, modality, facts)
     if not facts.n_not_finite:
-        found = compression.noise_model("auto", modality, facts, None)
+        found = noise_model("auto", modality, facts, None)
         estimate_noise(part, modality, facts, found)
     return facts, wider
 
@@ -281,9 +284,9 @@ def residual_map(scores: Scores, result: FusionResult, modality: Modality) -> ND
     for rows, block in modality.blocks():
         fitted = loadings[rows] @ factors
         expected = variance = part.divisor * basis[rows] ** 2
-        if part.noise == "poisson":
+        if part.noise in COUNTED:
             # Some of the mean, so that counts where none are modelled do not weigh without bound.
-            expected = np.maximum(fitted, 0.0)
+            expected = np.maximum(fitted, 0.0) + part.offset
             variance = 0.9 * expected + 0.1 * variance
         noise = gain * np.sum(expected / variance, axis=1)
         misfit = np.sum((block - fitted) ** 2 / variance, axis=1)

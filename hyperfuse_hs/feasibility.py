@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hyperfuse_hs.algorithms import facets, factor_noise, feasible, regression
 from hyperfuse_hs.algorithms.factor_noise import FactorEstimate
 from hyperfuse_hs.algorithms.purify import subtract
+from hyperfuse_hs.noise_model import COUNTED
 from hyperfuse_hs.result import FusionResult, Scores
 from hyperfuse_hs.scaling import design_weight, row_divisor
 from hyperfuse_hs.unmixing import SIGNED
@@ -120,10 +121,12 @@ def estimate_factors(scores: Scores, result: FusionResult, name: str) -> FactorE
     joint = (basis.T @ scores.basis) @ part.projection
     fitted = regression.factors_from_projection(basis, joint, design, nonnegative=False)
     weights = factor_noise.regression_weights(basis, design, row_divisor(scale))
-    counts = part.noise == "poisson"
+    counts = part.noise in COUNTED
     if counts:
         loadings = scale[:, None] * coordinates
-        found = part.gain * factor_noise.counting_covariance(weights, loadings, fitted)
+        without = part.offset * (weights @ weights.T)[:, :, None]
+        found = factor_noise.counting_covariance(weights, loadings, fitted) + without
+        found = part.gain * found
     else:
         found = part.gain * (weights @ weights.T)[:, :, None] * part.divisor
     p, size = len(fitted), part.excluded.size

@@ -12,9 +12,9 @@ from hyperspy.signal import BaseSignal
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from hyperfuse_hs.compress import NOISE_KINDS
 from hyperfuse_hs.modality import Modality, Tile, Watch, unwatched
 from hyperfuse_hs.model import Source
+from hyperfuse_hs.noise_model import NOISE_KINDS
 from hyperfuse_hs.options import Options, mask_of, one_of
 
 

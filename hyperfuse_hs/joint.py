@@ -11,6 +11,7 @@ from hyperfuse_hs.algorithms import coupling
 from hyperfuse_hs.algorithms.hidden import hidden_directions
 from hyperfuse_hs.algorithms.rank import unevenness
 from hyperfuse_hs.algorithms.regional import refine_lead, split_scan
+from hyperfuse_hs.noise_model import COUNTED
 from hyperfuse_hs.result import Choices, ModalityScores, Scores
 from hyperfuse_hs.scaling import row_divisor
 
@@ -154,10 +155,14 @@ def _with_hidden(
     joint = (coupled.basis.T @ scores.basis) @ part.projection
     gain = part.gain if part.gain > 0 else 1.0
     variance = None
-    if part.noise == "poisson":
-        rows = 1.0 if part.scale is None else row_divisor(part.scale)[:, None]
-        through = (coupled.basis**2 / np.sqrt(rows)).T @ coupled.basis
-        variance = np.maximum(through @ (joint / part.divisor), 0.0) / gain
+    if part.noise in COUNTED:
+        rows = np.ones((len(coupled.basis), 1))
+        if part.scale is not None:
+            rows = row_divisor(part.scale)[:, None]
+        squares = coupled.basis**2
+        through = (squares / np.sqrt(rows)).T @ coupled.basis
+        constant = np.sum(squares / rows, axis=0)[:, None] * part.offset / part.divisor
+        variance = np.maximum(through @ (joint / part.divisor), 0.0) + constant
     found = hidden_directions(
         coupled.basis,
         coupled.lead_scores[:, :n_known],

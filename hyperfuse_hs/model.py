@@ -20,6 +20,7 @@ from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.express import estimate_noise, express, passive_scores, project_on
 from hyperfuse_hs.joint import settle
 from hyperfuse_hs.modality import Modality
+from hyperfuse_hs.noise_model import NoiseModel, never_negative, noise_model
 from hyperfuse_hs.result import Choices, FusionResult, ModalityScores, Scores
 from hyperfuse_hs.scaling import carry_scale_noise, choose_scale, design_weight, row_divisor
 from hyperfuse_hs.unmixing import (
@@ -47,7 +48,7 @@ class Source:
     modality
         The data.
     noise
-        One of ``compress.NOISE_KINDS``.
+        One of ``noise_model.NOISE_KINDS``.
     variance
         Variance of the noise in the shape of the data (a view), read like a modality; or None.
     passive
@@ -155,7 +156,7 @@ def _project_passive(scores: Scores, source: Source) -> Survey:
     return facts
 
 
-def _noise(source: Source, facts: Survey) -> compression.NoiseModel:
+def _noise(source: Source, facts: Survey) -> NoiseModel:
     variance = None
     if source.variance is not None:
         rng = np.random.default_rng(0)
@@ -167,12 +168,10 @@ def _noise(source: Source, facts: Survey) -> compression.NoiseModel:
                 f"infinite value(s), and others from {found.minimum:g} to {found.maximum:g}."
             )
         variance = found.channel_sum / source.modality.n_positions
-    return compression.noise_model(source.noise, source.modality, facts, variance)
+    return noise_model(source.noise, source.modality, facts, variance)
 
 
-def _scores(
-    modality: Modality, facts: Survey, noise: compression.NoiseModel, low: LowRank
-) -> ModalityScores:
+def _scores(modality: Modality, facts: Survey, noise: NoiseModel, low: LowRank) -> ModalityScores:
     kept = min(low.rank + EXTRA, low.scores.shape[1])
     values = low.singular_values
     spread = rank.score_noise(values[:kept], modality.n_positions, low.channels)
@@ -190,7 +189,7 @@ def _scores(
         excluded=modality.excluded_channels.copy(),
         noise=noise.kind,
         gain=low.gain,
-        nonnegative=facts.minimum >= 0,
+        nonnegative=never_negative(noise, facts),
         divisor=noise.divisor,
         channels=low.channels,
         scores=low.scores[:, :kept] / spread,
@@ -198,6 +197,7 @@ def _scores(
         rank=low.rank,
         edge=rank.noise_edge(modality.n_positions, low.channels),
         variance=variance,
+        offset=noise.offset,
     )
 
 

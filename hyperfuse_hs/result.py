@@ -25,7 +25,7 @@ class ModalityScores:
     excluded
         ``(C_all,)``, True = excluded channel.
     noise
-        Kind of noise: ``"poisson"``, ``"gaussian"``, ``"none"`` or ``"variance"``.
+        Kind of noise: ``"poisson"``, ``"mixed"``, ``"gaussian"``, ``"none"`` or ``"variance"``.
     gain
         Variance of the noise over the one that the kind implies.
     nonnegative
@@ -44,6 +44,8 @@ class ModalityScores:
         Largest singular value that noise alone would give.
     variance
         ``(N, k)`` variance of the noise of the scores; None where it is 1 everywhere.
+    offset
+        Variance of the noise without counts, over the gain.
     scale
         ``(N,)`` local intensity, mean 1; None where it is the same everywhere.
     projection
@@ -67,6 +69,7 @@ class ModalityScores:
     rank: int
     edge: float
     variance: NDArray[np.float64] | None = None
+    offset: float = 0.0
     scale: NDArray[np.float64] | None = None
     projection: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     passes: int = 0

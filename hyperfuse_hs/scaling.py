@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import rank
 from hyperfuse_hs.algorithms.lowrank import LowRank
-from hyperfuse_hs.compress import NoiseModel
+from hyperfuse_hs.noise_model import NoiseModel
 from hyperfuse_hs.result import ModalityScores
 
 SCALES = ("auto", "none", "total")

@@ -11,7 +11,7 @@ import hyperfuse_hs as hf
 from hyperfuse_hs import plotting, writeback
 from hyperfuse_hs.__main__ import make_parser
 from hyperfuse_hs.choices import ABUNDANCES, UNMIXING
-from hyperfuse_hs.compress import NOISE_KINDS
+from hyperfuse_hs.noise_model import NOISE_KINDS
 from hyperfuse_hs.result import ROLES
 from hyperfuse_hs.signals.hypermodal import HypermodalSignal
 

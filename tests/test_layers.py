@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "hyperfuse_hs"
 LAYERS = (
     {"algorithms"},
     {"modality"},
-    {"result", "compress", "scaling", "unmixing", "express", "joint", "model"},
+    {"result", "noise_model", "compress", "scaling", "unmixing", "express", "joint", "model"},
     {
         "fusion",
         "signals",
@@ -40,6 +40,7 @@ NO_HYPERSPY = {
     "modality",
     "result",
     "compress",
+    "noise_model",
     "scaling",
     "unmixing",
     "express",

@@ -6,6 +6,7 @@ from hypothesis.extra.numpy import arrays
 
 from hyperfuse_hs import compress
 from hyperfuse_hs.modality import Modality
+from hyperfuse_hs.noise_model import noise_model
 from hyperfuse_hs.result import ModalityScores
 from hyperfuse_hs.scaling import (
     LEAST_INTENSITY,
@@ -29,7 +30,7 @@ def reduced(counts, kind="poisson"):
     )
     rng = np.random.default_rng(0)
     facts = compress.survey(modality, rng)
-    noise = compress.noise_model(kind, modality, facts, None)
+    noise = noise_model(kind, modality, facts, None)
     return compress.compress(modality, facts, noise, None, rng), noise
 
 

@@ -5,6 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+PAIRS = 64
+"""Pairs of neighbouring positions kept of a block, to see the noise by their differences."""
+
+MOST_PAIRS = 256
+"""Pairs kept in all."""
+
+MOST_CHANNELS = 512
+"""Channels kept of a pair, evenly spread."""
+
 
 class Survey:
     """Sums, extremes and, where wanted, a sketch of the channel covariance.
@@ -36,6 +45,8 @@ class Survey:
         self.first_not_finite: tuple[int, int] | None = None
         self.whole_numbers = True
         self.count = 0.0
+        self.pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+        self.n_pairs = 0
         self.probe = probe
         self.row_weight = row_weight
         self.sketch = None if probe is None else np.zeros(probe.shape, dtype=np.float64)
@@ -59,6 +70,7 @@ class Survey:
                 self.whole_numbers = bool(np.array_equal(block, np.rint(block)))
         if not self.count:
             self.count = 1.0 if self.whole_numbers else one_count(block)
+        self._keep_pairs(block)
         self.channel_sum += block.sum(axis=0, dtype=np.float64)
         self.total[rows] = block.sum(axis=1, dtype=np.float64)
         self.minimum = min(self.minimum, float(block.min()))
@@ -69,6 +81,25 @@ class Survey:
         self.channel_square += np.einsum("ij,ij->j", values, values, dtype=np.float64)
         if self.probe is not None and self.sketch is not None:
             self.sketch += values.T @ (values @ self.probe)
+
+    def _keep_pairs(self, block: NDArray[np.generic]) -> None:
+        count = min(PAIRS, MOST_PAIRS - self.n_pairs, len(block) // 2)
+        if count <= 0:
+            return
+        first = np.linspace(0, len(block) - 2, count).astype(int)
+        part = block[:, :: max(1, block.shape[1] // MOST_CHANNELS)]
+        self.pairs.append((part[first].astype(np.float32), part[first + 1].astype(np.float32)))
+        self.n_pairs += count
+
+    @property
+    def neighbours(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Values at pairs of neighbouring positions, two arrays ``(n, C')``."""
+        if not self.pairs:
+            empty = np.zeros((0, 0), dtype=np.float32)
+            return empty, empty
+        return np.concatenate([a for a, _ in self.pairs]), np.concatenate(
+            [b for _, b in self.pairs]
+        )
 
     def _note_not_finite(self, rows: NDArray[np.intp], finite: NDArray[np.bool_]) -> None:
         self.n_not_finite += int(finite.size - np.count_nonzero(finite))

@@ -1,0 +1,100 @@
+"""What is known of the noise of a modality after one look at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperfuse_hs.algorithms import noise
+from hyperfuse_hs.algorithms.read_noise import read_noise
+from hyperfuse_hs.algorithms.survey import Survey
+from hyperfuse_hs.modality import Modality
+
+COUNTED = ("poisson", "mixed")
+"""Kinds of noise that grow with the counts."""
+
+NOISE_KINDS = ("auto", "poisson", "gaussian", "none")
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseModel:
+    """What is known of the noise of a modality after the survey.
+
+    Parameters
+    ----------
+    kind
+        ``"poisson"``, ``"mixed"`` (of counts, and some without), ``"gaussian"``, ``"none"`` or
+        ``"variance"``.
+    divisor
+        ``(C,)`` variance, up to `gain`, of each channel.
+    channels
+        Number of channels counted by the noise that they hold.
+    gain
+        Factor on the variance; None to estimate it.
+    offset
+        Variance without counts, over the gain.
+    """
+
+    kind: str
+    divisor: NDArray[np.float64]
+    channels: float
+    gain: float | None
+    offset: float = 0.0
+
+
+def noise_model(
+    kind: str, modality: Modality, facts: Survey, variance: NDArray[np.float64] | None
+) -> NoiseModel:
+    """Choose the scale of every channel.
+
+    Parameters
+    ----------
+    kind
+        One of ``NOISE_KINDS``; ignored where `variance` is given.
+    modality, facts
+        The data and what the first pass found.
+    variance
+        ``(C,)`` mean variance of each channel as given by the user, or None.
+
+    Returns
+    -------
+    NoiseModel
+        ``"auto"`` takes data without negative values as counts of unknown gain, with noise that
+        does not depend on them where neighbouring positions show it, and a single channel as a map
+        with Gaussian noise.
+    """
+    channels = modality.n_channels
+    if variance is not None:
+        tiny = variance.max(initial=0.0) * 1e-6
+        divisor = np.maximum(variance, tiny if tiny > 0 else 1.0)
+        return NoiseModel("variance", divisor, noise.effective_channels(variance, divisor), 1.0)
+    if kind == "auto":
+        gain = None
+        offset = read_noise(*facts.neighbours)
+        if 0 < offset < np.inf:
+            mean = np.maximum(facts.channel_sum / modality.n_positions, 0.0)
+            return NoiseModel("mixed", mean + offset, float(channels), gain, offset)
+        kind = "gaussian" if facts.minimum < 0 or channels == 1 else "poisson"
+    else:
+        gain = 1.0 if kind == "poisson" else None
+    if kind == "poisson":
+        divisor = noise.poisson_variance(facts.channel_sum, modality.n_positions, facts.count)
+        mean = facts.channel_sum / modality.n_positions
+        return NoiseModel(kind, divisor, noise.effective_channels(mean, divisor), gain)
+    if channels == 1 and kind == "gaussian":
+        image = np.full(modality.excluded_positions.size, np.nan)
+        image[~modality.excluded_positions] = facts.total
+        excluded = modality.excluded_positions.reshape(modality.navigation_shape)
+        gain = noise.difference_variance(image.reshape(modality.navigation_shape), excluded)
+    return NoiseModel(kind, np.ones(channels), float(channels), gain)
+
+
+def never_negative(model: NoiseModel, facts: Survey) -> bool:
+    """Whether only noise makes values negative, so that factors are not."""
+    if model.kind != "mixed":
+        return facts.minimum >= 0
+    positions = facts.total.size
+    error = np.sqrt(model.offset / positions)
+    return bool(np.all(facts.channel_sum / positions > -5 * error))
