@@ -57,7 +57,7 @@ def project_on(scores: Scores, modality: Modality, facts: Survey | None = None) 
     if facts is not None:
         facts.row_weight = None if rows is None else 1 / rows
     part.projection = compression.back_project(modality, scores.basis, rows, facts)
-    if facts is not None:
+    if facts is not None and not facts.n_not_finite:
         found = noise_model("auto", modality, facts, None)
         part.nonnegative = never_negative(found, facts)
     part.passes = modality.passes
@@ -125,10 +125,12 @@ def express(
         singular_values=coupled.singular_values,
         edge=coupled.edge,
         lead_values=coupled.lead_values,
+        lead_edges=coupled.lead_edges,
         face_sets=unmixed.face_sets,
         face_posterior=None if posterior is None else expand(posterior.T, scores.excluded).T,
         facet_support=unmixed.facet_support,
         log_likelihood=unmixed.log_likelihood,
+        start_log_likelihoods=unmixed.start_log_likelihoods,
         options={
             "unmixing": choices.unmixing if isinstance(choices.unmixing, str) else "custom",
             "abundances": choices.abundances,

@@ -166,8 +166,9 @@ class FusionResult:
         ``(N_all, R)`` coupled principal component scores, NaN where excluded.
     singular_values, edge
         ``(K,)`` joint ones and their noise edge, in units of the noise.
-    lead_values
-        ``(k,)`` singular values of the denoised lead scores, in units of their noise.
+    lead_values, lead_edges
+        ``(k,)`` singular values of the denoised lead scores, in units of their noise, and the
+        largest that noise alone would give in each of these directions.
     face_sets, face_posterior
         Faces of the simplex as tuples of components, and ``(N_all, F)`` probability of each; None
         unless the method provides them.
@@ -179,6 +180,8 @@ class FusionResult:
         for results whose coordinates no longer tell; None otherwise.
     log_likelihood
         Mean log-likelihood per position of the endmember search, NaN where it has none.
+    start_log_likelihoods
+        ``(s,)`` what each start of the search reached, None where there are none.
     options
         The choices that led here, as plain values.
     modalities
@@ -194,10 +197,12 @@ class FusionResult:
     singular_values: NDArray[np.float64]
     edge: float
     lead_values: NDArray[np.float64]
+    lead_edges: NDArray[np.float64]
     face_sets: tuple[tuple[int, ...], ...] | None
     face_posterior: NDArray[np.float64] | None
     facet_support: NDArray[np.float64] | None
     log_likelihood: float
+    start_log_likelihoods: NDArray[np.float64] | None
     options: dict[str, Any]
     modalities: dict[str, ModalityResult]
     absence_evidence: NDArray[np.float64] | None = None

@@ -72,6 +72,8 @@ class Unmixed:
         As in `FusionResult`, for the N positions.
     log_likelihood
         Mean per position; NaN where the method has none.
+    start_log_likelihoods
+        ``(s,)`` what each start of the search reached; None where there are none.
     """
 
     abundances: NDArray[np.float64]
@@ -80,6 +82,7 @@ class Unmixed:
     face_posterior: NDArray[np.float64] | None = None
     facet_support: NDArray[np.float64] | None = None
     log_likelihood: float = float("nan")
+    start_log_likelihoods: NDArray[np.float64] | None = None
 
 
 def check_directions(most: int, n_components: int) -> None:
@@ -177,10 +180,15 @@ def unmix_simplex(
             "face_posterior": posterior,
             "facet_support": found.facet_support,
             "log_likelihood": found.log_likelihood,
+            "start_log_likelihoods": found.start_log_likelihoods,
         }
     elif method == "minimum_volume":
         fit = simplex.minimum_volume(points, n_components, noise, random_state=seed)
-        endmembers, extra = fit.endmembers, {"log_likelihood": fit.log_likelihood}
+        endmembers = fit.endmembers
+        extra = {
+            "log_likelihood": fit.log_likelihood,
+            "start_log_likelihoods": fit.start_log_likelihoods,
+        }
     elif method == "vertex":
         endmembers = simplex.vertex_component_analysis(points, n_components, random_state=seed)
     else:

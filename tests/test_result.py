@@ -77,10 +77,12 @@ def result(rng, names=("EELS", "a/b. 2"), faces=True):
         singular_values=rng.random(5),
         edge=9.5,
         lead_values=rng.random(3),
+        lead_edges=rng.random(3),
         face_sets=sets if faces else None,
         face_posterior=rng.random((6, 3)) if faces else None,
         facet_support=rng.random(3) if faces else None,
         log_likelihood=-3.25 if faces else float("nan"),
+        start_log_likelihoods=rng.random(4) if faces else None,
         options={"unmixing": "face_mixture", "seed": 3},
         modalities=parts,
     )

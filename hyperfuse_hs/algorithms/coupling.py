@@ -270,8 +270,24 @@ def significant_lead_rank(coupled: Coupling) -> int:
     int
         Number of leading values above their edges.
     """
-    below = np.flatnonzero(coupled.lead_values <= coupled.lead_edges)
-    return int(below[0]) if below.size else coupled.lead_values.size
+    return significant_count(coupled.lead_values, coupled.lead_edges)
+
+
+def significant_count(values: NDArray[np.float64], edges: NDArray[np.float64]) -> int:
+    """Count the values before the first that is not above its edge.
+
+    Parameters
+    ----------
+    values, edges
+        ``(k,)``.
+
+    Returns
+    -------
+    int
+        From 0 to k.
+    """
+    below = np.flatnonzero(values <= edges)
+    return int(below[0]) if below.size else values.size
 
 
 def insert_directions(coupled: Coupling, found: Hidden, place: int, count: int) -> Coupling:

@@ -6,10 +6,15 @@ import copy
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hyperfuse_hs.algorithms.coupling import significant_count
 from hyperfuse_hs.feasibility import absence_evidence, open_components
 from hyperfuse_hs.result import Choices, FusionResult
 from hyperfuse_hs.unmixing import SIGNED
+
+SAME_OPTIMUM = 2e-3
+"""Log-likelihood per position within which two searches have found the same."""
 
 
 def abundance_quantity(result: FusionResult) -> str:
@@ -53,6 +58,35 @@ def _standings(result: FusionResult) -> list[str]:
     return lines
 
 
+def _significance(result: FusionResult) -> list[str]:
+    """Compare the number of components with what stands out of the noise."""
+    leads = [part for part in result.modalities.values() if part.role == "lead"]
+    together = significant_count(result.lead_values, result.lead_edges)
+    lines = []
+    if leads and together > max(part.rank for part in leads):
+        alone = ", ".join(f"{part.rank} in {part.name} alone" for part in leads)
+        lines.append(
+            f"Gain of fusion: {together} components stand out of the noise together, {alone}."
+        )
+    if result.n_components > max(together, 1):
+        lines.append(
+            f"Only {together} of the {result.n_components} components stand out of the noise; what "
+            "tells the others apart is hardly more than noise. Use fewer, or "
+            'n_components="auto".'
+        )
+    return lines
+
+
+def _spread(starts: NDArray[np.float64]) -> str:
+    """Say how many searches agree, in natural units of the log-likelihood of a position."""
+    behind = starts.max() - starts
+    agree = int(np.sum(behind < SAME_OPTIMUM))
+    text = f"{agree} of {starts.size} searches for the endmembers agree"
+    if agree == starts.size:
+        return text + "."
+    return f"{text}; the worst is {behind.max():.2g} per position less likely."
+
+
 def summary(result: FusionResult) -> str:
     """Describe a fusion, a line a modality.
 
@@ -87,7 +121,9 @@ def summary(result: FusionResult) -> str:
     left_out = np.count_nonzero(result.excluded)
     if left_out:
         remarks.append(f"{left_out} of {result.excluded.size} probe positions excluded.")
-    lines += remarks
+    lines += remarks + _significance(result)
+    if result.start_log_likelihoods is not None:
+        lines.append(_spread(result.start_log_likelihoods))
     if "purified" in options:
         lines.append(f"Component {options['purified']} has been purified.")
     else:

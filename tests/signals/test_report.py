@@ -1,0 +1,47 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import hyperfuse_hs as hf
+from hyperfuse_hs.signals.report import summary
+
+
+@pytest.fixture(scope="module")
+def dim():
+    """So few electrons in EELS that only the diffraction patterns bring out the polymorphs."""
+    phantom = hf.data.tio2_polymorphs(
+        scan=(48, 48), detector=(48, 48), eels_channels=512, eels_dose=5e3, random_state=1
+    )
+    rest = phantom.signals["EDS"], phantom.signals["Diffraction"]
+    options = {
+        "navigation_mask": phantom.navigation_mask,
+        "show_progressbar": False,
+        "random_state": 0,
+    }
+    return phantom.signals["EELS"].fuse(*rest, **options)
+
+
+def test_the_gain_of_fusion_is_said(dim):
+    assert dim.data.shape[-1] == 3
+    text = dim.summary()
+    assert (
+        "Gain of fusion: 3 components stand out of the noise together, 2 in EELS alone, "
+        "2 in EDS alone." in text
+    )
+    assert "Only" not in text
+
+
+def test_components_that_do_not_stand_out_are_said(dim):
+    text = dim.unmix(n_components=4, unmixing="vertex").summary()
+    assert "Only 3 of the 4 components stand out of the noise" in text
+
+
+def test_agreement_of_the_searches_is_said(dim):
+    result = dim._whole()
+    starts = np.array([-1.0, -1.001, -1.4])
+    text = summary(replace(result, start_log_likelihoods=starts))
+    assert "2 of 3 searches for the endmembers agree; the worst is 0.4 per position" in text
+    text = summary(replace(result, start_log_likelihoods=starts[:2]))
+    assert "2 of 2 searches for the endmembers agree." in text
+    assert "searches" not in summary(replace(result, start_log_likelihoods=None))
