@@ -15,8 +15,14 @@ MIN_CHANNELS = 16
 SIGNIFICANCE = 4.0
 """Standard errors by which a part of the noise must exceed zero."""
 
-STEPS = 5
-"""Repetitions of the fit, with weights from the one before."""
+NOTICEABLE = 0.05
+"""Noise without counts, over that of the counts in a common channel, that is worth a model."""
+
+DIRECTIONS = 12
+"""Directions of the differences of neighbours that are taken for signal, at most."""
+
+STEPS = 4
+"""Repetitions of the fits, with weights from the one before."""
 
 
 def read_noise(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
@@ -24,7 +30,8 @@ def read_noise(first: NDArray[np.floating], second: NDArray[np.floating]) -> flo
 
     The variance of a detector's noise is :math:`a + b m` at a mean of m (Janesick, Photon
     Transfer, SPIE 2007, chap. 5). Half the squared difference of neighbours has this mean where
-    the specimen is the same; what is left of its variation goes with m squared.
+    the specimen is the same. Of its variation the strongest directions are taken out; what is left
+    of it goes with m squared.
 
     Parameters
     ----------
@@ -41,25 +48,52 @@ def read_noise(first: NDArray[np.floating], second: NDArray[np.floating]) -> flo
     if n < MIN_PAIRS or channels < MIN_CHANNELS:
         return np.inf
     mean = np.asarray((first + second) / 2, dtype=np.float64)
-    half = np.asarray(first - second, dtype=np.float64) ** 2 / 2
-    variance, level = _of_similar_pairs(half, mean)
-    level = np.maximum(level, 0.0)
-    top = float(level.max())
-    if top <= 0 or not np.any(variance > 0):
+    differences = np.asarray(first - second, dtype=np.float64) / np.sqrt(2)
+    level = np.maximum(mean.mean(axis=0), 0.0)
+    if level.max() <= 0 or not differences.any():
         return np.inf
-    design = np.stack([np.ones(channels), level / top, (level / top) ** 2], axis=1)
-    weight = 1 / np.maximum(variance, 1e-3 * variance.mean())
+    expected = level + level.mean()
+    for _ in range(STEPS):
+        variance, level = _of_similar_pairs(_without_signal(differences, expected) ** 2, mean)
+        parts, errors = _fit(variance, np.maximum(level, 0.0))
+        expected = np.maximum(parts[0] + parts[1] * level, 1e-3 * variance.mean())
+    without, counted = parts[0], parts[1]
+    if counted <= SIGNIFICANCE * errors[1]:
+        return np.inf
+    least = max(SIGNIFICANCE * errors[0], NOTICEABLE * counted * float(np.median(level)))
+    return float(without / counted) if without > least else 0.0
+
+
+def _fit(
+    variance: NDArray[np.float64], level: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit ``a + b m + c m^2`` with parts that are not negative; return them and their errors."""
+    top = max(float(level.max()), np.finfo(float).tiny)
+    design = np.stack([np.ones(level.size), level / top, (level / top) ** 2], axis=1)
+    least = 1e-3 * variance.mean()
+    weight = 1 / np.maximum(variance, least)
     for _ in range(STEPS):
         found = nnls(design * weight[:, None], variance * weight)[0]
-        fitted = np.maximum(design @ found, 1e-6 * variance.mean())
-        weight = 1 / fitted
+        weight = 1 / np.maximum(design @ found, least)
     # The scatter about the fit says how well the parts are known.
-    scatter = float(np.mean(((variance - fitted) * weight) ** 2))
+    scatter = float(np.mean(((variance - design @ found) * weight) ** 2))
     errors = np.sqrt(scatter * np.diag(np.linalg.pinv((design * weight[:, None] ** 2).T @ design)))
-    without, counted = found[0], found[1] / top
-    if found[1] <= SIGNIFICANCE * errors[1]:
-        return np.inf
-    return float(without / counted) if without > SIGNIFICANCE * errors[0] else 0.0
+    units = np.array([1.0, top, top**2])
+    return found / units, errors / units
+
+
+def _without_signal(
+    differences: NDArray[np.float64], expected: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Take the strongest directions out: neighbours of different composition differ along few.
+
+    Over the root of the `expected` variance of the noise, this takes the same part of the noise in
+    all channels.
+    """
+    scale = np.sqrt(expected)
+    left, values, right = np.linalg.svd(differences / scale, full_matrices=False)
+    values[: min(DIRECTIONS, values.size // 8)] = 0.0
+    return np.asarray((left * values) @ right * scale)
 
 
 def _of_similar_pairs(
