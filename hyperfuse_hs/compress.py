@@ -98,7 +98,8 @@ def compress(
         rows = _row_variance(projected[:, -2:], model, row_scale)
     scores, basis, values = lowrank.rotate_to_singular(scores, basis)
     size = modality.n_positions
-    count, gain = _rank(values, energy, size, model, _uneven_rows(rows, model))
+    uneven = _uneven_rows(rows, model)
+    count, gain = _rank(values, energy, size, model, uneven)
     variance = None
     if rows is not None:
         left, right = _noise_profile(scores, basis, model, row_scale, count)
@@ -106,7 +107,9 @@ def compress(
         count, gain = _rank(values, energy, size, model, uneven)
         variance = left @ (right.T @ basis.astype(np.float64) ** 2)
     root = np.sqrt(gain) if gain > 0 else 1.0
-    return LowRank(scores / root, basis, values / root, count, gain, model.channels, variance)
+    return LowRank(
+        scores / root, basis, values / root, count, gain, model.channels, variance, uneven.reach
+    )
 
 
 def _noise_profile(

@@ -19,6 +19,7 @@ from hyperfuse_hs.algorithms.lowrank import LowRank
 from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.express import estimate_noise, express, passive_scores, project_on
 from hyperfuse_hs.joint import settle
+from hyperfuse_hs.lead import lead_plane
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.noise_model import NoiseModel, never_negative, noise_model
 from hyperfuse_hs.result import Choices, FusionResult, ModalityScores, Scores
@@ -26,7 +27,6 @@ from hyperfuse_hs.scaling import carry_scale_noise, choose_scale, design_weight,
 from hyperfuse_hs.unmixing import (
     SIGNED,
     Unmixed,
-    lead_plane,
     unmix_nonnegative,
     unmix_signed,
     unmix_simplex,
@@ -195,7 +195,7 @@ def _scores(modality: Modality, facts: Survey, noise: NoiseModel, low: LowRank) 
         scores=low.scores[:, :kept] / spread,
         singular_values=values,
         rank=low.rank,
-        edge=rank.noise_edge(modality.n_positions, low.channels),
+        edge=low.reach * rank.noise_edge(modality.n_positions, low.channels),
         variance=variance,
         offset=noise.offset,
     )

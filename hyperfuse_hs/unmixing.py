@@ -14,46 +14,18 @@ from hyperfuse_hs.algorithms.abundance import (
     simplex_abundances,
     unconstrained_abundances,
 )
-from hyperfuse_hs.scaling import design_weight
+from hyperfuse_hs.lead import LeadScores, check_directions
 
 UNMIXING = ("face_mixture", "minimum_volume", "vertex", "nmf", "orthomax", "none")
 ABUNDANCES = ("simplex", "nonnegative", "none")
 SIGNED = ("orthomax", "none")
 """Methods whose components may be negative and do not span a simplex."""
 
+SEARCHES = ("face_mixture", "minimum_volume")
+"""Methods that search for the most likely simplex."""
 
-@dataclass(frozen=True, eq=False)
-class LeadScores:
-    """Denoised scores of the lead modalities, and the affine plane that they lie in.
-
-    Parameters
-    ----------
-    whitened
-        ``(N, K)`` with unit noise times `noise`.
-    centre
-        ``(K,)`` mean.
-    axes
-        ``(K, p - 1)`` orthonormal directions of the plane.
-    noise
-        ``(N,)`` variance of the noise of each position.
-    weight
-        ``(N,)`` weight of each position in the joint subspace.
-    """
-
-    whitened: NDArray[np.float64]
-    centre: NDArray[np.float64]
-    axes: NDArray[np.float64]
-    noise: NDArray[np.float64]
-    weight: NDArray[np.float64]
-
-    @property
-    def coordinates(self) -> NDArray[np.float64]:
-        """Positions in the plane, ``(N, p - 1)``."""
-        return (self.whitened - self.centre) @ self.axes
-
-    def lift(self, endmembers: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Endmembers ``(p, p - 1)`` of the plane as rows of scores, ``(p, K)``."""
-        return self.centre + endmembers @ self.axes.T
+MOST_SEARCHED = 20
+"""Components up to which they do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,62 +57,6 @@ class Unmixed:
     start_log_likelihoods: NDArray[np.float64] | None = None
 
 
-def check_directions(most: int, n_components: int) -> None:
-    """Refuse more components than the scores of the lead modalities can tell apart.
-
-    Raises
-    ------
-    ValueError
-        There are more.
-    """
-    if n_components > most:
-        raise ValueError(
-            f"n_components={n_components} is more than the data support: the variation of the lead "
-            f"modalities tells at most {most} components apart. Use fewer, or give more modalities "
-            "the role lead."
-        )
-
-
-def lead_plane(
-    lead_scores: NDArray[np.float64],
-    lead_noise: NDArray[np.float64],
-    scale: NDArray[np.float64],
-    n_components: int,
-) -> LeadScores:
-    """Undo the row scale and find the plane of the simplex.
-
-    Parameters
-    ----------
-    lead_scores
-        ``(N, K)`` unit noise, rows times their weight in the joint subspace.
-    lead_noise
-        ``(N, K)`` variance of the noise of each score, about 1 on average.
-    scale
-        ``(N,)`` local intensity.
-    n_components
-        Number of components, p.
-
-    Returns
-    -------
-    LeadScores
-        Centred on the mean weighted by intensity, along the p - 1 directions of most variance. Its
-        noise is that of the direction in which a position has most.
-
-    Raises
-    ------
-    ValueError
-        There are fewer directions than that.
-    """
-    check_directions(lead_scores.shape[1] + 1, n_components)
-    weight = design_weight(scale)[:, None]
-    centre = np.sum(lead_scores * weight, axis=0) / np.sum(weight**2)
-    centred = lead_scores - weight * centre
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    axes = np.ascontiguousarray(axes[:, ::-1][:, : n_components - 1])
-    noise = np.max(lead_noise @ axes**2, axis=1, initial=0.0) / weight[:, 0] ** 2
-    return LeadScores(lead_scores / weight, centre, axes, noise, weight[:, 0])
-
-
 def unmix_simplex(
     lead: LeadScores, n_components: int, method: Any, abundances: str, seed: int
 ) -> Unmixed:
@@ -164,7 +80,19 @@ def unmix_simplex(
     -------
     Unmixed
         Abundances ``(N, p)``.
+
+    Raises
+    ------
+    ValueError
+        There are too many components to search for.
     """
+    if isinstance(method, str) and method in SEARCHES and n_components > MOST_SEARCHED:
+        raise ValueError(
+            f'Expected at most {MOST_SEARCHED} components for unmixing="{method}". Got '
+            f"{n_components}. If they were counted automatically, something varies that is not the "
+            "composition, such as drift, shifts or artefacts of a detector: give n_components, "
+            'mask it, or look at unmixing="none" first.'
+        )
     points, noise = lead.coordinates, lead.noise
     extra: dict[str, Any] = {}
     if n_components == 1:

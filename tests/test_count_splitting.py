@@ -11,6 +11,8 @@ from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.noise_model import noise_model
 from hyperfuse_hs.scaling import row_divisor
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["flat", "thickness"])
 def phantom(request):

@@ -13,7 +13,17 @@ PACKAGE = Path(__file__).parents[1] / "hyperfuse_hs"
 LAYERS = (
     {"algorithms"},
     {"modality"},
-    {"result", "noise_model", "compress", "scaling", "unmixing", "express", "joint", "model"},
+    {
+        "result",
+        "noise_model",
+        "compress",
+        "scaling",
+        "unmixing",
+        "express",
+        "joint",
+        "lead",
+        "model",
+    },
     {
         "fusion",
         "signals",
@@ -45,6 +55,7 @@ NO_HYPERSPY = {
     "unmixing",
     "express",
     "joint",
+    "lead",
     "model",
 }
 HYPERSPY_WORLD = {

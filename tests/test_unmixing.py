@@ -4,12 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperfuse_hs.algorithms.metrics import match_components
+from hyperfuse_hs.lead import lead_plane
 from hyperfuse_hs.scaling import design_weight
 from hyperfuse_hs.unmixing import (
     ABUNDANCES,
     SIGNED,
     endmembers_of,
-    lead_plane,
     unmix_nonnegative,
     unmix_signed,
     unmix_simplex,
@@ -204,3 +204,12 @@ def test_signed_methods_keep_the_span_of_the_leading_scores(method):
     )
     if method == "none":
         np.testing.assert_array_equal(found, lead_scores[:, :3])
+
+
+@pytest.mark.parametrize("method", ["face_mixture", "minimum_volume"])
+def test_too_many_components_to_search_for_are_refused(method):
+    rows = np.random.default_rng(9).standard_normal((60, 30))
+    lead = plane(rows, np.ones(60), 21)
+    with pytest.raises(ValueError, match="at most 20 components .* Got 21. If they were counted"):
+        unmix_simplex(lead, 21, method, "simplex", 0)
+    assert unmix_simplex(lead, 21, "vertex", "simplex", 0).abundances.shape == (60, 21)

@@ -80,7 +80,7 @@ def face_mixture(
     *,
     random_state: int | np.random.Generator | None = None,
     n_starts: int = 5,
-    max_face_size: int = 3,
+    max_face_size: int | None = None,
 ) -> FaceMixture:
     r"""Fit endmembers to positions that lie on faces of their simplex.
 
@@ -102,7 +102,8 @@ def face_mixture(
     n_starts
         Number of starts; the highest likelihood wins.
     max_face_size
-        Largest number of components of a face, besides the whole simplex.
+        Largest number of components of a face, besides the whole simplex; None for 3, or 2 where
+        there are more than 10 components, since the faces would be too many.
 
     Returns
     -------
@@ -115,6 +116,8 @@ def face_mixture(
     """
     data = standardise(scores, n_components, noise)
     rng = np.random.default_rng(random_state)
+    if max_face_size is None:
+        max_face_size = 3 if n_components <= 10 else 2
     faces = list_faces(n_components, max_face_size)
     members, sizes = pad_faces(faces)
     problem = FaceProblem(data.scores, data.noise, members, sizes, background_density(data.scores))

@@ -45,6 +45,8 @@ class LowRank:
         Number of channels, counted by the noise they hold.
     variance
         ``(N, k)`` variance of the noise of the scores; None: 1 everywhere.
+    reach
+        Largest singular value of the noise over that of unit noise.
     """
 
     scores: NDArray[np.float64]
@@ -54,6 +56,7 @@ class LowRank:
     gain: float
     channels: float
     variance: NDArray[np.float64] | None = None
+    reach: float = 1.0
 
 
 def random_probe(size: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:

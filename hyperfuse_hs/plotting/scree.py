@@ -30,9 +30,9 @@ def plot_scree(
 ) -> Figure:
     """Show the singular values of all modalities together and of each alone, in units of noise.
 
-    Noise alone stays below the dashed line (the Marchenko-Pastur edge), so what lies above it is
-    signal. The dotted line marks the number of components. A passive modality has no panel: its
-    singular values are not computed.
+    Noise alone stays below the dashed line (its edge, with the noise of the counts as they are), so
+    what lies above it is signal. The dotted line marks the number of components. A passive modality
+    has no panel: its singular values are not computed.
 
     Parameters
     ----------
