@@ -70,6 +70,7 @@ def test_only_the_core_is_not_identified(cases):
         assert text.count("Not identified") == 1
 
 
+@pytest.mark.slow
 def test_all_titania_phases_are_identified():
     phantom = hf.data.tio2_polymorphs(scan=(48, 48), detector=(16, 16), random_state=0)
     mask = phantom.navigation_mask

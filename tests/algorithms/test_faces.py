@@ -181,6 +181,7 @@ def test_endmembers_are_found_where_positions_do_not_fill_the_simplex_evenly(exp
     assert fit.exponents[-1] == pytest.approx(exponent, rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", [0.3, 1.0])
 def test_edges_of_blurred_interfaces_are_told_from_even_ones(exponent):
     def design(rng, n_positions, p):

@@ -51,12 +51,14 @@ def best_error(inside, margin, spread=0.1):
     return spread * np.sqrt(1 + 0.3**2) / np.linalg.norm(shape)
 
 
+@pytest.mark.slow
 def test_few_counts_are_wasted():
     found = estimates(INSIDE)
     assert abs(found.mean() - 0.3) < 4 * found.std() / np.sqrt(found.size)
     assert found.std() < 1.4 * best_error(INSIDE, INSIDE.size)
 
 
+@pytest.mark.slow
 def test_the_tail_of_a_neighbouring_line_is_no_background():
     found = estimates(INSIDE, neighbour=10.0)
     assert abs(found.mean() - 0.3) < 1.5 * best_error(INSIDE, 2)

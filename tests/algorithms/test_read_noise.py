@@ -46,7 +46,7 @@ def test_nothing_counted_tells_nothing():
     assert read_noise(np.zeros((50, 20)), np.zeros((50, 20))) == np.inf
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.floats(1e-3, 1e3))
 def test_units_scale_it(unit):
     first, second = neighbours(2, 2.0, 6.0)
