@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import lowrank, rank
 from hyperfuse_hs.algorithms.lowrank import LowRank
+from hyperfuse_hs.algorithms.noise import effective_channels, poisson_variance
 from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.noise_model import COUNTED, NoiseModel
@@ -22,6 +25,9 @@ PROBES = 224
 
 MAX_RANK = 1024
 """Most singular triplets kept of a modality."""
+
+LEAST_EXPECTED = 0.02
+"""Least mean variance of the noise of a position that is predicted, over that of all."""
 
 PROFILE_RANK = 32
 """Most components that the noise of counts is predicted from."""
@@ -84,18 +90,18 @@ def compress(
     LowRank
         In units of the noise.
     """
+    if row_scale is not None:
+        facts, model = _balanced(modality, facts, model, row_scale, rng)
     weight = 1 / np.sqrt(model.divisor)
     if fits_whole(modality):
         scores, basis, energy, rows = _compress_whole(modality, model, weight, row_scale, rng)
     else:
-        if row_scale is not None:
-            facts = _survey(modality, _probe(modality, rng), 1 / row_scale)
         energy = float(np.sum(facts.channel_square * weight**2))
         basis = _basis_from_sketch(modality, facts, model, weight, energy, rng)
-        vectors = np.hstack([basis * weight[:, None], _count_weights(weight)]).astype(np.float32)
+        vectors = np.hstack([basis * weight[:, None], weight[:, None] ** 2]).astype(np.float32)
         projected = project(modality, vectors, row_scale)
-        scores = projected[:, :-2]
-        rows = _row_variance(projected[:, -2:], model, row_scale)
+        scores = projected[:, :-1]
+        rows = _row_variance(projected[:, -1], model, row_scale)
     scores, basis, values = lowrank.rotate_to_singular(scores, basis)
     size = modality.n_positions
     uneven = _uneven_rows(rows, model)
@@ -103,13 +109,54 @@ def compress(
     variance = None
     if rows is not None:
         left, right = _noise_profile(scores, basis, model, row_scale, count)
-        uneven = rank.unevenness(left, right, model.channels)
+        expected = np.maximum(left @ right.sum(axis=0) / model.channels, LEAST_EXPECTED)
+        profile = left * (rows / expected)[:, None]
+        uneven = rank.unevenness(profile, right, model.channels).allowed
         count, gain = _rank(values, energy, size, model, uneven)
         variance = left @ (right.T @ basis.astype(np.float64) ** 2)
     root = np.sqrt(gain) if gain > 0 else 1.0
     return LowRank(
-        scores / root, basis, values / root, count, gain, model.channels, variance, uneven.reach
+        scores / root,
+        basis,
+        values / root,
+        count,
+        gain,
+        model.channels,
+        variance,
+        uneven.reach,
+        model.divisor,
     )
+
+
+def _balanced(
+    modality: Modality,
+    facts: Survey,
+    model: NoiseModel,
+    row_scale: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> tuple[Survey, NoiseModel]:
+    """Bring the noise of every channel to unit variance after the rows were divided.
+
+    This is one more step of the balancing of rows and columns by Landa, Zhang and Kluger (SIAM J.
+    Math. Data Sci. 4, 1420 (2022)): a phase that is thin where it is has less noise than its
+    counts say, in the channels where it counts.
+    """
+    if fits_whole(modality):
+        root = (1 / np.sqrt(row_scale))[:, None]
+        sums = back_project(modality, root, row_scale)[0].astype(np.float64)
+    else:
+        facts = _survey(modality, _probe(modality, rng), 1 / row_scale)
+        sums = facts.weighted_sum
+    if model.kind not in COUNTED:
+        return facts, model
+    size = modality.n_positions
+    mean = np.maximum(sums / size, 0.0)
+    if model.offset > 0:
+        divisor = mean + model.offset * float(np.mean(1 / row_scale))
+    else:
+        divisor = poisson_variance(sums, size, facts.count)
+    channels = effective_channels(mean, divisor) if model.offset == 0 else model.channels
+    return facts, replace(model, divisor=divisor, channels=channels)
 
 
 def _noise_profile(
@@ -151,28 +198,19 @@ def _rank(
     return min(count, MAX_RANK), max(gain, floor)
 
 
-def _count_weights(weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Columns whose products with counts give the noise of a position and how well it is known."""
-    return np.stack([weight**2, weight**4], axis=1)
-
-
 def _row_variance(
     sums: NDArray[np.float64], model: NoiseModel, row_scale: NDArray[np.float64] | None
 ) -> NDArray[np.float64] | None:
     """Variance of the whitened noise of each position: for counts, their own weighted sum.
 
-    A position that holds what is rare elsewhere has more than unit noise. The sums are shrunk
-    towards their mean by the part of their variation that is noise.
+    A position that holds what is rare elsewhere has more than unit noise; so has one where, of few
+    counts, more than the mean happened to fall into channels with hardly any.
     """
     if model.kind not in COUNTED:
         return None
     divisor = 1.0 if row_scale is None else np.sqrt(row_scale)
     without = model.offset * float(np.sum(1 / model.divisor))
-    found = np.maximum((sums[:, 0] / divisor + without / divisor**2) / model.channels, 0.0)
-    doubt = float(np.mean(sums[:, 1] / divisor**3)) / model.channels**2 * (model.gain or 1.0)
-    variance = float(np.var(found))
-    kept = max(0.0, 1.0 - doubt / variance) if variance > 0 else 0.0
-    return np.maximum(found.mean() + np.sqrt(kept) * (found - found.mean()), 0.0)
+    return np.maximum((sums / divisor + without / divisor**2) / model.channels, 0.0)
 
 
 def _compress_whole(
@@ -188,7 +226,7 @@ def _compress_whole(
     whole *= weight.astype(np.float32)
     if row_scale is not None:
         whole /= np.sqrt(row_scale)[:, None].astype(np.float32)
-    sums = whole @ (_count_weights(weight) / weight[:, None]).astype(np.float32)
+    sums = whole @ weight.astype(np.float32)
     rows = _row_variance(sums.astype(np.float64), model, row_scale)
     energy = float(np.einsum("ij,ij->", whole, whole, dtype=np.float64))
     wanted = _wanted(modality, model, energy, rows)

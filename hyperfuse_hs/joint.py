@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import coupling
 from hyperfuse_hs.algorithms.hidden import hidden_directions
+from hyperfuse_hs.algorithms.noise import FEW_COUNTS
 from hyperfuse_hs.algorithms.rank import unevenness
 from hyperfuse_hs.algorithms.regional import refine_lead, split_scan
 from hyperfuse_hs.noise_model import COUNTED
@@ -154,21 +155,23 @@ def _with_hidden(
     n_known = coupling.significant_lead_rank(coupled)
     joint = (coupled.basis.T @ scores.basis) @ part.projection
     gain = part.gain if part.gain > 0 else 1.0
-    variance = None
+    divisor, variance = part.divisor, None
     if part.noise in COUNTED:
         rows = np.ones((len(coupled.basis), 1))
         if part.scale is not None:
             rows = row_divisor(part.scale)[:, None]
         squares = coupled.basis**2
+        # A dimension is no more than so many positions, in which enough has to be counted.
+        divisor = np.maximum(divisor, FEW_COUNTS * gain * squares.shape[1] / len(squares))
         through = (squares / np.sqrt(rows)).T @ coupled.basis
-        constant = np.sum(squares / rows, axis=0)[:, None] * part.offset / part.divisor
-        variance = np.maximum(through @ (joint / part.divisor), 0.0) + constant
+        constant = np.sum(squares / rows, axis=0)[:, None] * part.offset / divisor
+        variance = np.maximum(through @ (joint / divisor), 0.0) + constant
     found = hidden_directions(
         coupled.basis,
         coupled.lead_scores[:, :n_known],
-        joint / np.sqrt(part.divisor * gain),
+        joint / np.sqrt(divisor * gain),
         variance,
-        part.channels,
+        part.channels * float(np.mean(part.divisor / divisor)),
     )
     wanted = max(int(np.sum(found.values > found.edge)), n_components - n_known)
     return coupling.insert_directions(coupled, found, n_known, wanted)

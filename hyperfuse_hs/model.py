@@ -190,7 +190,7 @@ def _scores(modality: Modality, facts: Survey, noise: NoiseModel, low: LowRank) 
         noise=noise.kind,
         gain=low.gain,
         nonnegative=never_negative(noise, facts),
-        divisor=noise.divisor,
+        divisor=low.divisor,
         channels=low.channels,
         scores=low.scores[:, :kept] / spread,
         singular_values=values,

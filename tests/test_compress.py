@@ -58,7 +58,9 @@ def test_every_route_gives_the_singular_values_of_the_whitened_data(
     data = counts()
     matrix = data.reshape(180, 80).astype(float)
     scale = np.linspace(0.5, 1.5, 180) if scaled else None
-    white = matrix / np.sqrt(matrix.mean(axis=0))
+    # The variance is the mean: every channel has unit noise on average over the scaled rows.
+    variance = matrix / (1 if scale is None else scale[:, None])
+    white = matrix / np.sqrt(variance.mean(axis=0))
     if scaled:
         white /= np.sqrt(scale)[:, None]
     left, values, right = np.linalg.svd(white, full_matrices=False)
@@ -66,6 +68,7 @@ def test_every_route_gives_the_singular_values_of_the_whitened_data(
     modality = make(da.from_array(data, chunks=(5, 4, 10, 3)) if lazy else data)
     low = reduced(modality, row_scale=scale)
     assert low.gain == 1.0
+    np.testing.assert_allclose(low.divisor, variance.mean(axis=0), rtol=1e-5)
     tolerance = 1e-2 if route == "sketch" else 1e-3
     assert low.rank == (3 if scale is None else low.rank)
     np.testing.assert_allclose(low.singular_values[:3], values[:3], rtol=tolerance)

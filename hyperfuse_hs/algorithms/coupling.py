@@ -134,7 +134,9 @@ def _stack_variances(
 
 
 def _reach(profile: NDArray[np.float64]) -> float:
-    return unevenness(profile, np.eye(profile.shape[1]), profile.shape[1]).reach
+    if np.all(profile == 1):
+        return 1.0
+    return unevenness(profile, np.eye(profile.shape[1]), profile.shape[1]).allowed.reach
 
 
 def _lead_edges(shares: NDArray[np.float64], n: int, rank: int) -> NDArray[np.float64]:

@@ -77,7 +77,7 @@ def hidden_directions(
     left, values = left[:, :free], values[:free]
     edge = noise_edge(free, n_channels)
     if variance is not None:
-        edge *= unevenness(np.eye(r), variance.T, n_channels).reach
+        edge *= unevenness(np.eye(r), variance.T, n_channels).allowed.reach
     # A noise of one in each of the R dimensions is R / N at a position.
     spread = np.sqrt(r / n)
     leverage = np.einsum("ij,ij->i", basis, basis) * n / max(r, 1)

@@ -7,7 +7,7 @@ It is never formed unless it is small; neither is a matrix of detector pixels x 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,8 @@ class LowRank:
         ``(N, k)`` variance of the noise of the scores; None: 1 everywhere.
     reach
         Largest singular value of the noise over that of unit noise.
+    divisor
+        ``(C,)`` what the variance of each channel was divided by.
     """
 
     scores: NDArray[np.float64]
@@ -57,6 +59,7 @@ class LowRank:
     channels: float
     variance: NDArray[np.float64] | None = None
     reach: float = 1.0
+    divisor: NDArray[np.float64] = field(default_factory=lambda: np.ones(0))
 
 
 def random_probe(size: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 TRACY_WIDOM = 3.3
 """Quantile of the Tracy-Widom law (orthogonal class) exceeded once in about a thousand."""
 
+ALLOWANCE = 0.02
+"""Relative error of the edge of noise whose profile is itself taken from counts."""
+
 EDGE_STEP = 1e-3
 """Relative error of the squared edge of uneven noise; small next to the margin of Tracy-Widom."""
 
@@ -59,6 +62,11 @@ class Unevenness(NamedTuple):
 
     reach: float = 1.0
     filling: float = 1.0
+
+    @property
+    def allowed(self) -> Unevenness:
+        """The same with the allowance for a profile that is only estimated."""
+        return self._replace(reach=self.reach * (1 + ALLOWANCE))
 
 
 EVEN = Unevenness()

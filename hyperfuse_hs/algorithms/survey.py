@@ -38,6 +38,7 @@ class Survey:
     ) -> None:
         self.channel_sum = np.zeros(n_channels)
         self.channel_square = np.zeros(n_channels)
+        self.weighted_sum = np.zeros(n_channels)
         self.total = np.zeros(n_positions)
         self.minimum = np.inf
         self.maximum = -np.inf
@@ -77,6 +78,7 @@ class Survey:
         self.maximum = max(self.maximum, float(block.max()))
         values = block.astype(np.float32)
         if self.row_weight is not None:
+            self.weighted_sum += self.row_weight[rows] @ values
             values *= np.sqrt(self.row_weight[rows, None]).astype(np.float32)
         self.channel_square += np.einsum("ij,ij->j", values, values, dtype=np.float64)
         if self.probe is not None and self.sketch is not None:
