@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hyperfuse_hs.signals.ranges import RangedFusion
+from hyperfuse_hs.signals.statistics import MeasuredFusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class PlottedFusion(RangedFusion):
+class PlottedFusion(MeasuredFusion):
     """Signal of a fusion that draws itself."""
 
     def plot_components(self, **kwargs: Any) -> Figure:
