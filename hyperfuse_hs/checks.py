@@ -124,7 +124,7 @@ def leave_out_empty(
     if not isinstance(scale, str):
         scale = {n: None if v is None else v[~empty] for n, v in scale.items()}
     for fact in facts.values():
-        fact.total = fact.total[~empty]
+        fact.without(empty)
 
     def fewer(modality: Modality) -> Modality:
         return replace(modality, excluded_positions=excluded)

@@ -13,18 +13,25 @@ from hyperfuse_hs.algorithms.noise import effective_channels, poisson_variance
 from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.noise_model import COUNTED, NoiseModel
+from hyperfuse_hs.projection import back_project, project
 
-WHOLE_BYTES = 2**29
+WHOLE_BYTES = 2**27
 """Whitened data up to this size are held as one float32 matrix [bytes]."""
 
-GRAM_CHANNELS = 4096
-"""Data on disk with up to this many channels are compressed exactly, by their Gram matrix."""
+LARGEST_WHOLE = 2**29
+"""The same for data with more channels than the next number; larger ones are streamed [bytes]."""
 
-PROBES = 224
-"""Width of the sketch of data on disk with more channels than that."""
+GRAM_CHANNELS = 4096
+"""Other data with up to this many channels are compressed by their Gram matrix."""
 
 MAX_RANK = 1024
 """Most singular triplets kept of a modality."""
+
+MAX_SCORES = 2**23
+"""Most scores kept of a modality, positions times triplets, but for the next number."""
+
+MIN_RANK = 64
+"""Number of triplets that are kept, if they stand out, of however many positions."""
 
 LEAST_EXPECTED = 0.02
 """Least mean variance of the noise of a position that is predicted, over that of all."""
@@ -36,31 +43,19 @@ NOISE_FREE = 1e-4
 """Singular value, relative to the largest, that counts as zero in data said to be noise-free."""
 
 
-def survey(modality: Modality, rng: np.random.Generator) -> Survey:
-    """Run once over the data; sketch them if they will not fit in memory."""
-    modality.hold()
-    return _survey(modality, None if fits_whole(modality) else _probe(modality, rng), None)
+def survey(modality: Modality) -> Survey:
+    """Run once over data in memory."""
+    result = Survey(modality.n_positions, modality.n_channels)
+    for rows, block in modality.blocks("first look"):
+        result.update(rows, block)
+    return result
 
 
 def fits_whole(modality: Modality) -> bool:
     """Whether the whitened data may be held as one float32 matrix."""
     size = 4 * modality.n_positions * modality.n_channels
-    return not modality.lazy and size <= WHOLE_BYTES
-
-
-def _probe(modality: Modality, rng: np.random.Generator) -> NDArray[np.float32]:
-    if modality.n_channels <= GRAM_CHANNELS:
-        return np.eye(modality.n_channels, dtype=np.float32)
-    return lowrank.random_probe(modality.n_channels, PROBES, rng)
-
-
-def _survey(
-    modality: Modality, probe: NDArray[np.float32] | None, row_weight: NDArray[np.float64] | None
-) -> Survey:
-    result = Survey(modality.n_positions, modality.n_channels, probe, row_weight)
-    for rows, block in modality.blocks():
-        result.update(rows, block)
-    return result
+    limit = WHOLE_BYTES if modality.n_channels <= GRAM_CHANNELS else LARGEST_WHOLE
+    return size <= limit
 
 
 def compress(
@@ -91,19 +86,43 @@ def compress(
         In units of the noise.
     """
     if row_scale is not None:
-        facts, model = _balanced(modality, facts, model, row_scale, rng)
+        model = _balanced(modality, facts, model, row_scale)
     weight = 1 / np.sqrt(model.divisor)
-    if fits_whole(modality):
-        scores, basis, energy, rows = _compress_whole(modality, model, weight, row_scale, rng)
-    else:
-        energy = float(np.sum(facts.channel_square * weight**2))
-        basis = _basis_from_sketch(modality, facts, model, weight, energy, rng)
-        vectors = np.hstack([basis * weight[:, None], weight[:, None] ** 2]).astype(np.float32)
-        projected = project(modality, vectors, row_scale)
-        scores = projected[:, :-1]
-        rows = _row_variance(projected[:, -1], model, row_scale)
+    way = _compress_whole if fits_whole(modality) else _compress_by_gram
+    scores, basis, energy, rows = way(modality, model, weight, row_scale, rng)
+    return finish(scores, basis, energy, rows, model, row_scale)
+
+
+def finish(
+    scores: NDArray[np.float64],
+    basis: NDArray[np.float32],
+    energy: float,
+    rows: NDArray[np.float64] | None,
+    model: NoiseModel,
+    row_scale: NDArray[np.float64] | None,
+) -> LowRank:
+    """Tell signal from noise in whitened data that were multiplied by their leading directions.
+
+    Parameters
+    ----------
+    scores, basis
+        ``(N, k)`` and ``(C, k)``: whitened data times an orthonormal basis, and this basis.
+    energy
+        Sum of squares of the whitened data.
+    rows
+        ``(N,)`` variance of the whitened noise of each position; None: the same everywhere.
+    model
+        Noise of each channel.
+    row_scale
+        ``(N,)`` variance that the rows were divided by, or None for ones.
+
+    Returns
+    -------
+    LowRank
+        In units of the noise.
+    """
     scores, basis, values = lowrank.rotate_to_singular(scores, basis)
-    size = modality.n_positions
+    size = len(scores)
     uneven = _uneven_rows(rows, model)
     count, gain = _rank(values, energy, size, model, uneven)
     variance = None
@@ -129,34 +148,50 @@ def compress(
 
 
 def _balanced(
-    modality: Modality,
-    facts: Survey,
-    model: NoiseModel,
-    row_scale: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> tuple[Survey, NoiseModel]:
+    modality: Modality, facts: Survey, model: NoiseModel, row_scale: NDArray[np.float64]
+) -> NoiseModel:
+    if model.kind not in COUNTED:
+        return model
+    root = (1 / np.sqrt(row_scale))[:, None]
+    sums = back_project(modality, root, row_scale)[0].astype(np.float64)
+    return balanced(model, sums, row_scale, facts.count)
+
+
+def balanced(
+    model: NoiseModel, sums: NDArray[np.float64], row_scale: NDArray[np.float64], count: float
+) -> NoiseModel:
     """Bring the noise of every channel to unit variance after the rows were divided.
 
     This is one more step of the balancing of rows and columns by Landa, Zhang and Kluger (SIAM J.
     Math. Data Sci. 4, 1420 (2022)): a phase that is thin where it is has less noise than its
     counts say, in the channels where it counts.
+
+    Parameters
+    ----------
+    model
+        Noise of each channel before.
+    sums
+        ``(C,)`` sum over the positions of the data over `row_scale`.
+    row_scale
+        ``(N,)`` variance that the rows were divided by.
+    count
+        Value of one count.
+
+    Returns
+    -------
+    NoiseModel
+        The same for noise without counts.
     """
-    if fits_whole(modality):
-        root = (1 / np.sqrt(row_scale))[:, None]
-        sums = back_project(modality, root, row_scale)[0].astype(np.float64)
-    else:
-        facts = _survey(modality, _probe(modality, rng), 1 / row_scale)
-        sums = facts.weighted_sum
     if model.kind not in COUNTED:
-        return facts, model
-    size = modality.n_positions
+        return model
+    size = row_scale.size
     mean = np.maximum(sums / size, 0.0)
     if model.offset > 0:
         divisor = mean + model.offset * float(np.mean(1 / row_scale))
     else:
-        divisor = poisson_variance(sums, size, facts.count)
+        divisor = poisson_variance(sums, size, count)
     channels = effective_channels(mean, divisor) if model.offset == 0 else model.channels
-    return facts, replace(model, divisor=divisor, channels=channels)
+    return replace(model, divisor=divisor, channels=channels)
 
 
 def _noise_profile(
@@ -195,10 +230,11 @@ def _rank(
         given = (NOISE_FREE * values[0] / rank.noise_edge(n_positions, model.channels)) ** 2
     count, gain = rank.significant_rank(values, energy, n_positions, model.channels, given, uneven)
     floor = energy * float(np.finfo(np.float32).eps) ** 2 / max(n_positions, 1)
-    return min(count, MAX_RANK), max(gain, floor)
+    most = int(np.clip(MAX_SCORES // max(n_positions, 1), MIN_RANK, MAX_RANK))
+    return min(count, most), max(gain, floor)
 
 
-def _row_variance(
+def row_variance(
     sums: NDArray[np.float64], model: NoiseModel, row_scale: NDArray[np.float64] | None
 ) -> NDArray[np.float64] | None:
     """Variance of the whitened noise of each position: for counts, their own weighted sum.
@@ -221,15 +257,15 @@ def _compress_whole(
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float32], float, NDArray[np.float64] | None]:
     whole = np.empty((modality.n_positions, modality.n_channels), dtype=np.float32)
-    for index, block in modality.blocks():
+    for index, block in modality.blocks("directions"):
         whole[index] = block
     whole *= weight.astype(np.float32)
     if row_scale is not None:
         whole /= np.sqrt(row_scale)[:, None].astype(np.float32)
     sums = whole @ weight.astype(np.float32)
-    rows = _row_variance(sums.astype(np.float64), model, row_scale)
+    rows = row_variance(sums.astype(np.float64), model, row_scale)
     energy = float(np.einsum("ij,ij->", whole, whole, dtype=np.float64))
-    wanted = _wanted(modality, model, energy, rows)
+    wanted = _wanted(modality.n_positions, model, energy, rows)
     narrow = whole if whole.shape[0] > whole.shape[1] else whole.T
     vectors = lowrank.leading_eigenvectors(
         lambda v: narrow.T @ (narrow @ v), narrow.shape[1], wanted, rng
@@ -239,8 +275,65 @@ def _compress_whole(
     return (whole @ vectors).astype(np.float64), vectors, energy, rows
 
 
-def _wanted(
+def _compress_by_gram(
     modality: Modality,
+    model: NoiseModel,
+    weight: NDArray[np.float64],
+    row_scale: NDArray[np.float64] | None,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.float32], float, NDArray[np.float64] | None]:
+    gram = np.zeros((weight.size, weight.size), dtype=np.float32)
+    total = np.empty(modality.n_positions)
+    for index, block in modality.blocks("covariance"):
+        white = block.astype(np.float32)
+        if row_scale is not None:
+            white /= np.sqrt(row_scale[index, None]).astype(np.float32)
+        gram += white.T @ white
+        total[index] = white.sum(axis=1)
+    if row_scale is not None:
+        total /= np.sqrt(row_scale)
+    gram *= (weight[:, None] * weight).astype(np.float32)
+    basis, energy = leading_basis(gram, total, model, rng)
+    vectors = np.hstack([basis * weight[:, None], weight[:, None] ** 2]).astype(np.float32)
+    projected = project(modality, vectors, row_scale)
+    return projected[:, :-1], basis, energy, row_variance(projected[:, -1], model, row_scale)
+
+
+def leading_basis(
+    gram: NDArray[np.float32],
+    total: NDArray[np.float64],
+    model: NoiseModel,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], float]:
+    """Find the directions of whitened channels that stand out of the noise, and some more.
+
+    Parameters
+    ----------
+    gram
+        ``(C, C)`` of the whitened data X, ``X^T X``.
+    total
+        ``(N,)`` sum over the channels of each position; the noise of counts goes with it.
+    model
+        Noise of each channel.
+    rng
+        Source of the start vectors.
+
+    Returns
+    -------
+    basis : ndarray
+        ``(C, k)`` orthonormal.
+    energy : float
+        Sum of squares of the whitened data.
+    """
+    energy = float(np.trace(gram, dtype=np.float64))
+    mean = float(np.mean(total))
+    rows = np.maximum(total / mean, 0.0) if model.kind in COUNTED and mean > 0 else None
+    wanted = _wanted(total.size, model, energy, rows)
+    return lowrank.leading_eigenvectors(lambda v: gram @ v, len(gram), wanted, rng), energy
+
+
+def _wanted(
+    n_positions: int,
     model: NoiseModel,
     energy: float,
     rows: NDArray[np.float64] | None = None,
@@ -249,81 +342,6 @@ def _wanted(
 
     def wanted(eigenvalues: NDArray[np.float64]) -> int:
         values = np.sqrt(np.maximum(eigenvalues, 0.0))
-        return _rank(values, energy, modality.n_positions, model, uneven)[0]
+        return _rank(values, energy, n_positions, model, uneven)[0]
 
     return wanted
-
-
-def _basis_from_sketch(
-    modality: Modality,
-    facts: Survey,
-    model: NoiseModel,
-    weight: NDArray[np.float64],
-    energy: float,
-    rng: np.random.Generator,
-) -> NDArray[np.float32]:
-    assert facts.sketch is not None and facts.probe is not None
-    if facts.probe.shape[1] < modality.n_channels:
-        return lowrank.orthonormal(facts.sketch * weight[:, None])
-    gram = (facts.sketch * weight[:, None] * weight).astype(np.float32)
-    wanted = _wanted(modality, model, energy)
-    return lowrank.leading_eigenvectors(lambda v: gram @ v, len(gram), wanted, rng)
-
-
-def project(
-    modality: Modality, vectors: NDArray[np.float32], row_scale: NDArray[np.float64] | None
-) -> NDArray[np.float64]:
-    """Multiply the data by a few vectors, in one pass.
-
-    Parameters
-    ----------
-    modality
-        The data X, N x C.
-    vectors
-        ``(C, k)``.
-    row_scale
-        ``(N,)``, rows are divided by its square root; None for ones.
-
-    Returns
-    -------
-    ndarray
-        ``(N, k)``.
-    """
-    scores = np.empty((modality.n_positions, vectors.shape[1]))
-    for rows, block in modality.blocks():
-        scores[rows] = block.astype(np.float32) @ vectors
-    return scores if row_scale is None else scores / np.sqrt(row_scale)[:, None]
-
-
-def back_project(
-    modality: Modality,
-    scores: NDArray[np.float64],
-    row_scale: NDArray[np.float64] | None,
-    facts: Survey | None = None,
-) -> NDArray[np.float32]:
-    """Multiply scores by the data, in one pass.
-
-    Parameters
-    ----------
-    modality
-        The data X, N x C.
-    scores
-        ``(N, k)``.
-    row_scale
-        ``(N,)``, rows of the data are divided by its square root; None for ones.
-    facts
-        Updated on the way if given.
-
-    Returns
-    -------
-    ndarray
-        ``(k, C)``, ``scores^T X``.
-    """
-    left = scores if row_scale is None else scores / np.sqrt(row_scale)[:, None]
-    left = left.astype(np.float32)
-    result = np.zeros((left.shape[1], modality.n_channels), dtype=np.float64)
-    for rows, block in modality.blocks():
-        if facts is not None:
-            facts.update(rows, block)
-        result += left[rows].T @ block.astype(np.float32)
-    return result.astype(np.float32)

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs import compress as compression
 from hyperfuse_hs.algorithms import coupling, rank, regression
 from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.noise_model import COUNTED, NoiseModel, never_negative, noise_model
+from hyperfuse_hs.projection import back_project
 from hyperfuse_hs.result import Choices, FusionResult, ModalityResult, ModalityScores, Scores
 from hyperfuse_hs.scaling import design_weight, row_divisor
+from hyperfuse_hs.streamed import n_directions, project_unseen
 from hyperfuse_hs.unmixing import SIGNED, Unmixed
+
+PRINCIPAL = 2**22
+"""Scores of the coupled principal components that a signal gets, but for the next number."""
+
+LEAST_PRINCIPAL = 64
+"""Coupled principal components that a signal gets of however many positions."""
 
 
 def passive_scores(modality: Modality) -> ModalityScores:
@@ -39,8 +46,8 @@ def passive_scores(modality: Modality) -> ModalityScores:
     )
 
 
-def project_on(scores: Scores, modality: Modality, facts: Survey | None = None) -> None:
-    """Give a modality its projection on the common basis, in one pass.
+def project_on(scores: Scores, modality: Modality) -> None:
+    """Give a modality in memory its projection on the common basis.
 
     Parameters
     ----------
@@ -48,20 +55,46 @@ def project_on(scores: Scores, modality: Modality, facts: Survey | None = None) 
         Changed in place: the entry of the modality gets its projection.
     modality
         The data.
-    facts
-        Updated on the way; for a modality that nobody has looked at yet.
     """
     started = time.perf_counter()
     part = scores.modalities[modality.name]
     rows = None if part.scale is None else row_divisor(part.scale)
-    if facts is not None:
-        facts.row_weight = None if rows is None else 1 / rows
-    part.projection = compression.back_project(modality, scores.basis, rows, facts)
-    if facts is not None and not facts.n_not_finite:
-        found = noise_model("auto", modality, facts, None)
-        part.nonnegative = never_negative(found, facts)
+    part.projection = back_project(modality, scores.basis, rows)
     part.passes = modality.passes
     part.seconds += time.perf_counter() - started
+
+
+def project_passive(
+    scores: Scores, modality: Modality, noise: Callable[[Survey], NoiseModel]
+) -> Survey:
+    """Project a modality that nobody has looked at yet, in one pass.
+
+    Parameters
+    ----------
+    scores
+        Changed in place: the entry of the modality gets its projection and its noise.
+    modality
+        The data.
+    noise
+        Says what is known of the noise after the pass.
+
+    Returns
+    -------
+    Survey
+        What a first look would have found.
+    """
+    started = time.perf_counter()
+    part = scores.modalities[modality.name]
+    rows = None if part.scale is None else row_divisor(part.scale)
+    most = n_directions(modality.n_channels)
+    part.projection, facts = project_unseen(modality, scores.basis[:, :most], rows)
+    if most < scores.basis.shape[1]:
+        part.turn = np.eye(scores.basis.shape[1], most)
+    if not facts.n_not_finite:
+        estimate_noise(part, modality, facts, noise(facts))
+    part.passes = modality.passes
+    part.seconds += time.perf_counter() - started
+    return facts
 
 
 def estimate_noise(
@@ -82,7 +115,7 @@ def estimate_noise(
         What is known of the noise.
     """
     part.noise, part.divisor, part.channels = found.kind, found.divisor, found.channels
-    part.offset = found.offset
+    part.offset, part.nonnegative = found.offset, never_negative(found, facts)
     if found.gain is None:
         squares = np.einsum("ij,ij->j", part.projection, part.projection, dtype=np.float64)
         left = float(np.sum(np.maximum(facts.channel_square - squares, 0.0) / part.divisor))
@@ -173,15 +206,18 @@ def express_one(
     ModalityResult
         With factors and coupled principal components in the units of the data.
     """
-    joint = (basis.T @ scores.basis) @ part.projection
+    seen, joint = part.seen(scores.basis, basis)
     scale = np.ones(len(basis)) if part.scale is None else part.scale
     weight = design_weight(scale)[:, None]
     factors = regression.factors_from_projection(
-        basis, joint, coordinates * weight, nonnegative=part.nonnegative and not signed
+        seen, joint, coordinates * weight, nonnegative=part.nonnegative and not signed
     )
     # Rows of a modality with an intensity of its own are those of the basis times this ratio.
     ratio = weight / design_weight(scores.scale)[:, None]
-    principal = np.linalg.solve(basis.T @ (ratio * basis), joint)
+    most = slice(
+        min(len(joint), len(part.projection), max(PRINCIPAL // len(basis), LEAST_PRINCIPAL))
+    )
+    principal = np.linalg.solve(basis[:, most].T @ (ratio * basis[:, most]), joint[most])
     return ModalityResult(
         name=part.name,
         role=role[0],
@@ -221,12 +257,10 @@ def with_passive(scores: Scores, modality: Modality) -> tuple[Survey, Scores]:
     """
     part = passive_scores(modality)
     part.scale = None if np.allclose(scores.scale, 1.0) else scores.scale
-    facts = Survey(modality.n_positions, modality.n_channels)
     wider = replace(scores, modalities={**scores.modalities, modality.name: part})
-    project_on(wider, modality, facts)
-    if not facts.n_not_finite:
-        found = noise_model("auto", modality, facts, None)
-        estimate_noise(part, modality, facts, found)
+    facts = project_passive(
+        wider, modality, lambda found: noise_model("auto", modality, found, None)
+    )
     return facts, wider
 
 

@@ -118,9 +118,9 @@ def estimate_factors(scores: Scores, result: FusionResult, name: str) -> FactorE
     scale = np.ones(int(kept.sum())) if part.scale is None else part.scale
     coordinates = result.coordinates[kept]
     design = coordinates * design_weight(scale)[:, None]
-    joint = (basis.T @ scores.basis) @ part.projection
-    fitted = regression.factors_from_projection(basis, joint, design, nonnegative=False)
-    weights = factor_noise.regression_weights(basis, design, row_divisor(scale))
+    seen, joint = part.seen(scores.basis, basis)
+    fitted = regression.factors_from_projection(seen, joint, design, nonnegative=False)
+    weights = factor_noise.regression_weights(seen, design, row_divisor(scale))
     counts = part.noise in COUNTED
     if counts:
         loadings = scale[:, None] * coordinates

@@ -118,7 +118,7 @@ def fuse(
     first = sources[0].modality
     scale = inputs.scale_of(scale, options, first.excluded_positions, first.navigation_shape)
     check_size(choices.n_components, sources)
-    facts = model.survey_all(sources, seed)
+    facts = model.survey_all(sources)
     for source in sources:
         if not source.passive:
             check_facts(source, facts[source.modality.name])

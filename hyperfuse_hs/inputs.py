@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import dask.array as da
@@ -12,7 +13,7 @@ from hyperspy.signal import BaseSignal
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from hyperfuse_hs.modality import Modality, Tile, Watch, unwatched
+from hyperfuse_hs.modality import Modality, Tick, Watch, unwatched
 from hyperfuse_hs.model import Source
 from hyperfuse_hs.noise_model import NOISE_KINDS
 from hyperfuse_hs.options import Options, mask_of, one_of
@@ -238,11 +239,13 @@ def _intensity(
 
 
 def progress(show_progressbar: bool | None) -> Watch:
-    """Progress bars over the tiles of every pass, by HyperSpy's convention."""
+    """Progress bars over the pieces of every pass, by HyperSpy's convention."""
     if show_progressbar is None:
         show_progressbar = hs.preferences.General.show_progressbar
 
-    def watch(tiles: list[Tile], description: str) -> Any:
-        return tqdm(tiles, desc=description, disable=not show_progressbar, leave=False)
+    @contextmanager
+    def watch(total: int, description: str) -> Iterator[Tick]:
+        with tqdm(total=total, desc=description, disable=not show_progressbar, leave=False) as bar:
+            yield bar.update
 
     return watch

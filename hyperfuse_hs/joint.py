@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from hyperfuse_hs.algorithms import coupling
 from hyperfuse_hs.algorithms.hidden import hidden_directions
 from hyperfuse_hs.algorithms.noise import FEW_COUNTS
+from hyperfuse_hs.algorithms.orthonormal import ordered
 from hyperfuse_hs.algorithms.rank import unevenness
 from hyperfuse_hs.algorithms.regional import refine_lead, split_scan
 from hyperfuse_hs.noise_model import COUNTED
 from hyperfuse_hs.result import Choices, ModalityScores, Scores
-from hyperfuse_hs.scaling import row_divisor
+from hyperfuse_hs.scaling import design_weight, row_divisor
 
 
 def settle(
@@ -36,6 +37,34 @@ def settle(
             break
         guess = found
     return roles, coupled, guess
+
+
+def ordered_basis(scores: Scores, last: Collection[str]) -> NDArray[np.float64]:
+    """Orthonormal basis that spans the scores of all modalities.
+
+    Parameters
+    ----------
+    scores
+        Scores of every modality; the basis need not be there yet.
+    last
+        Names of those whose scores come last, as far as the others do not share them. They have
+        so many channels that they are projected on the first directions only.
+
+    Returns
+    -------
+    ndarray
+        ``(N, K)``: the intensity, then the other modalities' scores, denoised by all, and as they
+        are.
+    """
+    parts = [part for part in scores.modalities.values() if part.scores.size]
+    leads = [part.name not in last for part in parts]
+    columns = [design_weight(scores.scale)[:, None]]
+    if any(leads) and not all(leads):
+        kept = [part.scores[:, : max(part.rank, 1)] for part in parts]
+        columns.append(coupling.couple(kept, leads).lead_scores)
+    columns += [part.scores for part, lead in zip(parts, leads, strict=True) if lead]
+    columns += [part.scores for part, lead in zip(parts, leads, strict=True) if not lead]
+    return ordered(np.hstack(columns))
 
 
 def assign_roles(scores: Scores, choices: Choices, n_components: int) -> dict[str, tuple[str, str]]:
@@ -85,7 +114,8 @@ def _coupling(
         coupled = _coupled(parts, leads, significant, choices, 1)
         coupled = _refined(scores, parts, leads, significant, choices, coupled)
         for part, lead in zip(parts, leads, strict=True):
-            if lead and part.projection.shape[1] > 1:
+            # Of channels seen in bins, the projection holds the strongest directions only.
+            if lead and part.projection.shape[1] > 1 and not part.bins:
                 coupled = _with_hidden(scores, part, coupled, n_components)
         least = coupling.SMALLEST * coupled.lead_values.max(initial=0.0)
         if np.count_nonzero(coupled.lead_values > least) >= n_components:
@@ -153,21 +183,21 @@ def _with_hidden(
 ) -> coupling.Coupling:
     """Add the directions of one lead modality that only the joint subspace makes visible."""
     n_known = coupling.significant_lead_rank(coupled)
-    joint = (coupled.basis.T @ scores.basis) @ part.projection
+    seen, joint = part.seen(scores.basis, coupled.basis)
     gain = part.gain if part.gain > 0 else 1.0
     divisor, variance = part.divisor, None
     if part.noise in COUNTED:
         rows = np.ones((len(coupled.basis), 1))
         if part.scale is not None:
             rows = row_divisor(part.scale)[:, None]
-        squares = coupled.basis**2
+        squares = seen**2
         # A dimension is no more than so many positions, in which enough has to be counted.
         divisor = np.maximum(divisor, FEW_COUNTS * gain * squares.shape[1] / len(squares))
-        through = (squares / np.sqrt(rows)).T @ coupled.basis
+        through = (squares / np.sqrt(rows)).T @ seen
         constant = np.sum(squares / rows, axis=0)[:, None] * part.offset / divisor
         variance = np.maximum(through @ (joint / divisor), 0.0) + constant
     found = hidden_directions(
-        coupled.basis,
+        seen,
         coupled.lead_scores[:, :n_known],
         joint / np.sqrt(divisor * gain),
         variance,

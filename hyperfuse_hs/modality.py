@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,17 +15,22 @@ from numpy.typing import NDArray
 BLOCK_BYTES = 2**25
 """Aim for the size of one block after the cast to float32 [bytes]."""
 
-HOLD_BYTES = 2**28
+HOLD_BYTES = 2**26
 """Lazy data up to this size are read once and kept in memory [bytes]."""
 
+HUGE_BYTES = 2**28
+"""Chunks above this size are read slice by slice, again for every slice [bytes]."""
 
-Tile = tuple[slice, ...]
-Watch = Callable[[list[Tile], str], Iterable[Tile]]
+
+Box = tuple[slice, ...]
+Tick = Callable[[int], object]
+Watch = Callable[[int, str], AbstractContextManager[Tick]]
 
 
-def unwatched(tiles: list[Tile], description: str) -> Iterable[Tile]:
+@contextmanager
+def unwatched(total: int, description: str) -> Iterator[Tick]:
     """Show no progress."""
-    return tiles
+    yield lambda count: None
 
 
 @dataclass(eq=False)
@@ -47,8 +53,12 @@ class Modality:
     excluded_channels
         ``(C_all,)``, True = excluded.
     watch
-        Called with the tiles of a pass and a description; what it returns is run over. For
-        progress bars.
+        Called with the number of pieces of a pass and a description; gives a context in which a
+        function is called with how many more are done. For progress bars.
+    passes
+        How often the data have been run over.
+    planned
+        How often they will be, if that is known.
     """
 
     name: str
@@ -57,7 +67,8 @@ class Modality:
     excluded_positions: NDArray[np.bool_]
     excluded_channels: NDArray[np.bool_]
     watch: Watch = field(default=unwatched, repr=False)
-    passes: int = field(default=0, init=False)
+    passes: int = 0
+    planned: int | None = None
     _rows: NDArray[np.intp] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -94,12 +105,34 @@ class Modality:
         """Size of the data as stored [bytes]."""
         return int(self.data.size * self.data.dtype.itemsize)
 
+    @property
+    def chunks(self) -> tuple[tuple[int, ...], ...]:
+        """Sizes of the chunks along every axis; of data in memory, single positions."""
+        if self.lazy:
+            return tuple(self.data.chunks)
+        scan = tuple((1,) * size for size in self.navigation_shape)
+        return scan + tuple((size,) for size in self.signal_shape)
+
+    @property
+    def whole_spectra(self) -> bool:
+        """Whether boxes of whole chunks that hold all channels are not huge."""
+        scan = self.chunks[: self.navigation_ndim]
+        size = int(np.prod([max(sizes, default=1) for sizes in scan], dtype=float))
+        size *= max(1, self.excluded_channels.size) * self.data.dtype.itemsize
+        return size <= HUGE_BYTES or not self._chunked_channels
+
     def hold(self) -> None:
         """Keep small lazy data in memory from the first pass on."""
         if self.lazy and self.nbytes <= HOLD_BYTES:
             self.data = np.asarray(self.data.compute())
 
-    def blocks(self) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
+    def begin_pass(self, stage: str = "") -> str:
+        """Count one more pass and describe it."""
+        self.passes += 1
+        of = "" if self.planned is None else f" of {self.planned}"
+        return f"{self.name}{f': {stage}' if stage else ''}, pass {self.passes}{of}"
+
+    def blocks(self, stage: str = "") -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
         """Run once over the data.
 
         Yields
@@ -109,22 +142,72 @@ class Modality:
         block
             ``(n, C)`` in the dtype of the data; may be a view: do not write to it.
         """
-        self.passes += 1
-        channels = None if not self.excluded_channels.any() else ~self.excluded_channels
+        description = self.begin_pass(stage)
+        boxes = self.boxes()
+        with self.watch(len(boxes), description) as tick:
+            for box in boxes:
+                rows, kept, channels = self.place(box)
+                chosen = None if channels is None else ~self.excluded_channels
+                values = np.asarray(self.data[box]).reshape(kept.size, -1)
+                yield from blocks_of(values, rows, kept, chosen)
+                tick(1)
+
+    def boxes(self, *, by_chunk: bool = False) -> list[Box]:
+        """Split the data into boxes of whole chunks, as near to the block size as these allow.
+
+        Parameters
+        ----------
+        by_chunk
+            Whether a box may hold some of the channels only, where chunks do.
+
+        Returns
+        -------
+        list of tuple of slice
+            Every chunk is in one box, except for chunks of more than ``HUGE_BYTES``.
+        """
+        itemsize = max(self.data.dtype.itemsize, 4 if not by_chunk else 1)
+        width = max(1, self.excluded_channels.size) * itemsize
+        scan = nested_edges(self.chunks[: self.navigation_ndim], max(1, BLOCK_BYTES // width))
+        positions = int(np.prod([np.diff(edges).max() for edges in scan], initial=1))
+        edges = [[0, size] for size in self.signal_shape]
+        if positions * width > HUGE_BYTES and not (by_chunk and self._chunked_channels):
+            single = tuple((1,) * size for size in self.navigation_shape)
+            scan = nested_edges(single, max(1, BLOCK_BYTES // width))
+        elif by_chunk and positions * width > BLOCK_BYTES:
+            capacity = max(1, BLOCK_BYTES // (positions * itemsize))
+            edges = nested_edges(self.chunks[self.navigation_ndim :], capacity)
+        axes = [[slice(a, b) for a, b in itertools.pairwise(e)] for e in [*scan, *edges]]
+        return list(itertools.product(*axes))
+
+    @property
+    def _chunked_channels(self) -> bool:
+        return any(len(sizes) > 1 for sizes in self.chunks[self.navigation_ndim :])
+
+    def place(
+        self, box: Box
+    ) -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.intp] | None]:
+        """Tell which positions and channels a box holds.
+
+        Returns
+        -------
+        rows
+            ``(n,)`` numbers of its positions that are not excluded, among N.
+        kept
+            ``(n_all,)``, False = excluded position.
+        channels
+            ``(c,)`` numbers of its channels that are not excluded, among C; None: all of them.
+        """
         indices = np.arange(self.excluded_positions.size).reshape(self.navigation_shape)
-        for tile in self.watch(list(self._tiles()), f"{self.name}, pass {self.passes}"):
-            values = np.asarray(self.data[tile])
-            index = indices[tile].ravel()
-            values = values.reshape(index.size, -1)
-            for part in self._parts(index.size):
-                kept = ~self.excluded_positions[index[part]]
-                if not kept.any():
-                    continue
-                block = values[part] if kept.all() else values[part][kept]
-                yield (
-                    self._rows[index[part][kept]],
-                    block if channels is None else block[:, channels],
-                )
+        index = indices[box[: self.navigation_ndim]].ravel()
+        kept = ~self.excluded_positions[index]
+        part = tuple(box[self.navigation_ndim :])
+        whole = all(s == slice(0, n) for s, n in zip(part, self.signal_shape, strict=False))
+        channels = None
+        if not whole or self.excluded_channels.any():
+            number = np.where(self.excluded_channels, -1, np.cumsum(~self.excluded_channels) - 1)
+            channels = number.reshape(self.signal_shape)[part].ravel()
+            channels = channels[channels >= 0]
+        return self._rows[index[kept]], kept, channels
 
     def location(self, row: int, channel: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Position and channel as indices of the data, from those of a block."""
@@ -134,24 +217,51 @@ class Modality:
         which = np.unravel_index(flat, self.signal_shape) if self.signal_shape else ()
         return tuple(map(int, where)), tuple(map(int, which))
 
-    def _parts(self, n: int) -> Iterator[slice]:
-        step = self._rows_per_block()
-        return (slice(start, start + step) for start in range(0, n, step))
 
-    def _rows_per_block(self) -> int:
-        return max(1, BLOCK_BYTES // (4 * max(1, self.excluded_channels.size)))
+def blocks_of(
+    values: NDArray[Any],
+    rows: NDArray[np.intp],
+    kept: NDArray[np.bool_],
+    chosen: NDArray[np.bool_] | None,
+) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
+    """Split what was read into blocks of bounded size, without what is excluded.
 
-    def _tiles(self) -> Iterator[Tile]:
-        """Boxes of the scan made of whole chunks, as near to the block size as these allow."""
-        capacity = self._rows_per_block()
-        per_axis: list[list[slice]] = []
-        for axis in reversed(range(self.navigation_ndim)):
-            size = self.navigation_shape[axis]
-            chunks = self.data.chunks[axis] if self.lazy else (1,) * size
-            edges = merged_edges(chunks, capacity)
-            per_axis.insert(0, [slice(a, b) for a, b in itertools.pairwise(edges)])
-            capacity = max(1, capacity // int(np.diff(edges).max()))
-        return itertools.product(*per_axis)
+    Parameters
+    ----------
+    values
+        ``(n_all, c_all)``.
+    rows
+        ``(n,)`` numbers of the positions that are kept.
+    kept
+        ``(n_all,)``, False = excluded position.
+    chosen
+        ``(c_all,)``, False = excluded channel; None: all are kept.
+
+    Yields
+    ------
+    rows, block
+        ``(m,)`` and ``(m, c)``.
+    """
+    step = max(1, BLOCK_BYTES // (4 * max(1, values.shape[1])))
+    done = 0
+    for start in range(0, kept.size, step):
+        part = slice(start, start + step)
+        inside = kept[part]
+        count = int(np.count_nonzero(inside))
+        if count == 0:
+            continue
+        block = values[part] if count == inside.size else values[part][inside]
+        yield rows[done : done + count], block if chosen is None else block[:, chosen]
+        done += count
+
+
+def nested_edges(chunks: tuple[tuple[int, ...], ...], capacity: int) -> list[list[int]]:
+    """Edges along every axis of boxes of whole chunks with at most `capacity` elements."""
+    edges: list[list[int]] = []
+    for sizes in reversed(chunks):
+        edges.insert(0, merged_edges(sizes, capacity))
+        capacity = max(1, capacity // max(1, int(np.diff(edges[0]).max())))
+    return edges
 
 
 def merged_edges(chunks: tuple[int, ...], capacity: int) -> list[int]:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs import compress as compression
+from hyperfuse_hs import streamed
 from hyperfuse_hs.algorithms import coupling, rank
 from hyperfuse_hs.algorithms.lowrank import LowRank
+from hyperfuse_hs.algorithms.orthonormal import extended
 from hyperfuse_hs.algorithms.survey import Survey
-from hyperfuse_hs.express import estimate_noise, express, passive_scores, project_on
-from hyperfuse_hs.joint import settle
+from hyperfuse_hs.express import express, passive_scores, project_on, project_passive
+from hyperfuse_hs.joint import ordered_basis, settle
 from hyperfuse_hs.lead import lead_plane
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.noise_model import NoiseModel, never_negative, noise_model
@@ -61,10 +64,9 @@ class Source:
     passive: bool = False
 
 
-def survey_all(sources: list[Source], seed: int) -> dict[str, Survey]:
-    """First pass over every modality that is not passive."""
-    rng = np.random.default_rng(seed)
-    return {s.modality.name: compression.survey(s.modality, rng) for s in sources if not s.passive}
+def survey_all(sources: list[Source]) -> dict[str, Survey]:
+    """First look at every modality that is not passive."""
+    return {s.modality.name: streamed.first_look(s.modality) for s in sources if not s.passive}
 
 
 def compress_all(
@@ -80,7 +82,7 @@ def compress_all(
     sources
         In the order of fusion; the first that is not passive is taken as reference for the scale.
     facts
-        By name, what the first pass found; what is found of passive modalities is added.
+        By name, what the first look found (used up); what is found of passive modalities is added.
     scale
         ``"auto"``, ``"none"``, ``"total"``, or by name ``(N,)`` maps (None: the same everywhere).
     seed
@@ -92,75 +94,113 @@ def compress_all(
         Everything that unmixing needs.
     """
     active = [s for s in sources if not s.passive]
-    noise = {s.modality.name: _noise(s, facts[s.modality.name]) for s in active}
+    looks = {s.modality.name: _Look(s, facts[s.modality.name], seed) for s in active}
     first = active[0].modality
-
-    def reduce(source: Source, own: NDArray[np.float64] | None) -> LowRank:
-        name = source.modality.name
-        rng = np.random.default_rng(seed)
-        rows = None if own is None else row_divisor(own)
-        return compression.compress(source.modality, facts[name], noise[name], rows, rng)
-
-    reference = reduce(active[0], None)
-    scales, kind = choose_scale(
-        scale, reference, noise[first.name], [s.modality.name for s in sources]
-    )
+    reference = looks[first.name].reduce(None)
+    scales, kind = choose_scale(scale, reference, [s.modality.name for s in sources])
     common = scales[first.name]
     common = np.ones(first.n_positions) if common is None else common
-    parts = []
+    parts = {}
     for source in sources:
         started = time.perf_counter()
-        name = source.modality.name
-        flat = scales[name] is None
+        name, own = source.modality.name, scales[source.modality.name]
         if source.passive:
             part = passive_scores(source.modality)
         else:
-            own = scales[name]
-            low = reference if source is active[0] and flat else reduce(source, own)
-            part = _scores(source.modality, facts[name], noise[name], low)
-            ratio = design_weight(common) / (1.0 if own is None else design_weight(own))
-            _weigh_rows(part, ratio)
-        part.scale = scales[name]
+            again = source is not active[0] or own is not None
+            low = looks[name].reduce(own) if again else reference
+            part = _scores(looks[name], low, own, common)
+        part.scale = own
         part.seconds = time.perf_counter() - started
-        parts.append(part)
-    if scales[first.name] is not None:
-        leading = next(part for part in parts if part.name == first.name)
-        for part in parts:
-            if part.scores.size and part is not leading and part.divisor.size == 1:
-                carry_scale_noise(part, leading)
-    basis = _common_basis(parts, common)
+        parts[name] = part
+    for part in parts.values():
+        one_channel = part.scores.size and part.divisor.size == 1
+        if scales[first.name] is not None and one_channel and part.name != first.name:
+            carry_scale_noise(part, parts[first.name])
     scores = Scores(
         first.navigation_shape,
         first.excluded_positions.copy(),
-        basis,
+        np.zeros((first.n_positions, 0)),
         common,
         kind,
-        {part.name: part for part in parts},
+        parts,
     )
+    _look_again(scores, looks)
     for source in sources:
         if source.passive:
-            facts[source.modality.name] = _project_passive(scores, source)
-        else:
+            noise = partial(_noise, source)
+            facts[source.modality.name] = project_passive(scores, source.modality, noise)
+        elif not streamed.is_streamed(source.modality):
             project_on(scores, source.modality)
     return scores
 
 
-def _project_passive(scores: Scores, source: Source) -> Survey:
-    """Project a modality that nobody has looked at yet, and collect what a survey would."""
-    modality = source.modality
-    facts = Survey(modality.n_positions, modality.n_channels)
-    project_on(scores, modality, facts)
-    if not facts.n_not_finite:
-        part = scores.modalities[modality.name]
-        estimate_noise(part, modality, facts, _noise(source, facts))
-    return facts
+class _Look:
+    """What is known of one modality between the first look and the second."""
+
+    def __init__(self, source: Source, facts: Survey, seed: int) -> None:
+        self.modality, self.facts, self.seed = source.modality, facts, seed
+        self.model = _noise(source, facts)
+        self.condensed: streamed.Condensed | None = None
+        self.change = np.ones(1)
+        if streamed.is_streamed(source.modality):
+            self.condensed = streamed.condense(source.modality, facts, self.model)
+
+    def reduce(self, own: NDArray[np.float64] | None) -> LowRank:
+        """Find the singular triplets of the data, or of what is in memory of them."""
+        rng = np.random.default_rng(self.seed)
+        rows = None if own is None else row_divisor(own)
+        if self.condensed is not None:
+            low = self.condensed.reduce(rows, rng)
+            self.change = self.condensed.balance(low)
+            return low
+        return compression.compress(self.modality, self.facts, self.model, rows, rng)
+
+    def again(
+        self, own: NDArray[np.float64] | None, given: NDArray[np.float64]
+    ) -> streamed.SecondLook:
+        """Take the second look at the data."""
+        rng = np.random.default_rng(self.seed)
+        rows = None if own is None else row_divisor(own)
+        expected = self.model.divisor * self.change[self.facts.bins]
+        return streamed.second_look(
+            self.modality, self.facts, self.model, rows, expected, given, rng
+        )
+
+
+def _look_again(scores: Scores, looks: dict[str, _Look]) -> None:
+    """Make the common basis, with a second look at the modalities on disk."""
+    parts = scores.modalities
+    on_disk = {name: look for name, look in looks.items() if look.condensed is not None}
+    given = ordered_basis(scores, [n for n, look in on_disk.items() if not look.facts.has_gram])
+    added = {}
+    for name, look in on_disk.items():
+        started = time.perf_counter()
+        look.condensed = None
+        found = look.again(parts[name].scale, given)
+        before = parts[name]
+        if found.low is not None:
+            parts[name] = _scores(look, found.low, before.scale, scores.scale)
+            parts[name].scale = before.scale
+        parts[name].divisor = found.divisor
+        parts[name].projection = found.projection
+        parts[name].passes = look.modality.passes
+        parts[name].seconds = before.seconds + time.perf_counter() - started
+        added[name] = found.added
+    basis = given
+    for columns in added.values():
+        basis = np.hstack([basis, extended(basis, columns)[0]])
+    scores.basis = basis
+    for name, columns in added.items():
+        count = len(parts[name].projection) - columns.shape[1]
+        own = np.hstack([given[:, :count], columns])
+        parts[name].turn = basis.T @ own
 
 
 def _noise(source: Source, facts: Survey) -> NoiseModel:
     variance = None
     if source.variance is not None:
-        rng = np.random.default_rng(0)
-        found = compression.survey(source.variance, rng)
+        found = compression.survey(source.variance)
         if found.n_not_finite or found.minimum < 0 or found.maximum == 0:
             raise ValueError(
                 f"The {source.variance.name} must be finite, not negative and not zero everywhere "
@@ -171,7 +211,14 @@ def _noise(source: Source, facts: Survey) -> NoiseModel:
     return noise_model(source.noise, source.modality, facts, variance)
 
 
-def _scores(modality: Modality, facts: Survey, noise: NoiseModel, low: LowRank) -> ModalityScores:
+def _scores(
+    look: _Look,
+    low: LowRank,
+    own: NDArray[np.float64] | None,
+    common: NDArray[np.float64],
+) -> ModalityScores:
+    """Bring the noise of singular triplets to one, and rows to the weight of the common basis."""
+    modality, noise = look.modality, look.model
     kept = min(low.rank + EXTRA, low.scores.shape[1])
     values = low.singular_values
     spread = rank.score_noise(values[:kept], modality.n_positions, low.channels)
@@ -183,13 +230,13 @@ def _scores(modality: Modality, facts: Survey, noise: NoiseModel, low: LowRank) 
         strong = np.arange(kept) < low.rank
         spread = spread * np.sqrt(np.where(strong & (mean > 0), mean, 1.0))
         variance = np.maximum(low.variance[:, :kept] / np.where(mean > 0, mean, 1.0), LEAST_NOISE)
-    return ModalityScores(
+    part = ModalityScores(
         name=modality.name,
         signal_shape=modality.signal_shape,
         excluded=modality.excluded_channels.copy(),
         noise=noise.kind,
         gain=low.gain,
-        nonnegative=never_negative(noise, facts),
+        nonnegative=never_negative(noise, look.facts),
         divisor=low.divisor,
         channels=low.channels,
         scores=low.scores[:, :kept] / spread,
@@ -198,7 +245,10 @@ def _scores(modality: Modality, facts: Survey, noise: NoiseModel, low: LowRank) 
         edge=low.reach * rank.noise_edge(modality.n_positions, low.channels),
         variance=variance,
         offset=noise.offset,
+        bins=0 if low.divisor.size == modality.n_channels else low.divisor.size,
     )
+    _weigh_rows(part, design_weight(common) / (1.0 if own is None else design_weight(own)))
+    return part
 
 
 def _weigh_rows(part: ModalityScores, ratio: NDArray[np.float64]) -> None:
@@ -207,13 +257,6 @@ def _weigh_rows(part: ModalityScores, ratio: NDArray[np.float64]) -> None:
         even = np.ones(part.scores.shape) if part.variance is None else part.variance
         part.variance = even * ratio[:, None] ** 2
     part.scores = part.scores * ratio[:, None]
-
-
-def _common_basis(parts: list[ModalityScores], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    columns = np.hstack([design_weight(scale)[:, None], *(part.scores for part in parts)])
-    columns = columns / np.maximum(np.linalg.norm(columns, axis=0), np.finfo(float).tiny)
-    left, values, _ = coupling.tall_svd(columns)
-    return left[:, values > 1e-5 * values[0]]
 
 
 def unmix(scores: Scores, choices: Choices) -> FusionResult:
@@ -252,9 +295,11 @@ def _unmix_in_channels(
 ) -> Unmixed:
     """Run the methods that look at factors, on whitened and denoised lead channels."""
     leads = [p for n, p in scores.modalities.items() if roles[n][0] == "lead"]
-    rotation = coupled.basis.T @ scores.basis
     whitened = np.hstack(
-        [(rotation @ p.projection) / np.sqrt(p.divisor * (p.gain or 1.0)) for p in leads]
+        [
+            p.seen(scores.basis, coupled.basis)[1] / np.sqrt(p.divisor * (p.gain or 1.0))
+            for p in leads
+        ]
     )
     if choices.unmixing == "nmf":
         lead = lead_plane(coupled.lead_scores, coupled.lead_noise, scores.scale, n_components)

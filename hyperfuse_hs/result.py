@@ -48,8 +48,12 @@ class ModalityScores:
         Variance of the noise without counts, over the gain.
     scale
         ``(N,)`` local intensity, mean 1; None where it is the same everywhere.
+    bins
+        Number of bins of channels that the scores were found from; 0: from the channels.
+    turn
+        ``(K, K')`` directions within the common basis that the data are projected on; None: all.
     projection
-        ``(K, C)`` data (rows over the root of the scale) projected on the common basis.
+        ``(K', C)`` data (rows over the root of the scale) projected on these directions.
     passes
         How often the data were read.
     seconds
@@ -71,9 +75,36 @@ class ModalityScores:
     variance: NDArray[np.float64] | None = None
     offset: float = 0.0
     scale: NDArray[np.float64] | None = None
+    bins: int = 0
+    turn: NDArray[np.float64] | None = None
     projection: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     passes: int = 0
     seconds: float = 0.0
+
+    def seen(
+        self, common: NDArray[np.float64], basis: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Look at the data through some directions.
+
+        Parameters
+        ----------
+        common
+            ``(N, K)`` common basis of the scores.
+        basis
+            ``(N, R)`` directions within it.
+
+        Returns
+        -------
+        seen : ndarray
+            ``(N, R)`` the part of `basis` that the data are projected on.
+        joint : ndarray
+            ``(R, C)`` the data projected on that, ``seen^T X``.
+        """
+        if self.turn is None:
+            return basis, (basis.T @ common) @ self.projection
+        own = common @ self.turn
+        inside = own.T @ basis
+        return own @ inside, inside.T @ self.projection
 
 
 @dataclass(eq=False)

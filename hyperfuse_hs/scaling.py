@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import rank
 from hyperfuse_hs.algorithms.lowrank import LowRank
-from hyperfuse_hs.noise_model import NoiseModel
 from hyperfuse_hs.result import ModalityScores
 
 SCALES = ("auto", "none", "total")
@@ -33,7 +32,6 @@ Scales = dict[str, NDArray[np.float64] | None]
 def choose_scale(
     scale: str | Mapping[str, NDArray[np.float64] | None],
     reference: LowRank,
-    noise: NoiseModel,
     names: Sequence[str],
 ) -> tuple[Scales, str]:
     """Find the local intensity of every modality.
@@ -44,8 +42,6 @@ def choose_scale(
         One of ``SCALES``, or by name ``(N,)`` maps (None: the same everywhere).
     reference
         Low-rank scores of the calling signal, without row scale.
-    noise
-        Its noise model.
     names
         Of all modalities.
 
@@ -62,7 +58,7 @@ def choose_scale(
         return {n: maps.get(n) for n in names}, "as given"
     if scale == "none" or (scale == "auto" and not follows_thickness(reference)):
         return dict.fromkeys(names), "the same everywhere"
-    total = normalised(denoised_total(reference, noise))
+    total = normalised(denoised_total(reference))
     return dict.fromkeys(names, total), "proportional to the total of the calling signal"
 
 
@@ -108,15 +104,13 @@ def normalised(intensity: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def denoised_total(low: LowRank, noise: NoiseModel) -> NDArray[np.float64]:
+def denoised_total(low: LowRank) -> NDArray[np.float64]:
     """Sum over all channels of the significant part of the data.
 
     Parameters
     ----------
     low
         Low-rank scores of whitened data.
-    noise
-        How the channels were whitened.
 
     Returns
     -------
@@ -124,7 +118,7 @@ def denoised_total(low: LowRank, noise: NoiseModel) -> NDArray[np.float64]:
         ``(N,)``.
     """
     kept = max(low.rank, 1)
-    sums = low.basis[:, :kept].T @ np.sqrt(noise.divisor)
+    sums = low.basis[:, :kept].T @ np.sqrt(low.divisor)
     return low.scores[:, :kept] @ sums
 
 

@@ -12,8 +12,10 @@ PACKAGE = Path(__file__).parents[1] / "hyperfuse_hs"
 # A module imports from its own layer and from those below it; the lowest layer comes first.
 LAYERS = (
     {"algorithms"},
-    {"modality"},
+    {"modality", "streaming"},
     {
+        "projection",
+        "streamed",
         "result",
         "noise_model",
         "compress",
@@ -53,6 +55,9 @@ ARRAYS_ONLY = {"numpy", "scipy", "numba", *sys.stdlib_module_names}
 NO_HYPERSPY = {
     "algorithms",
     "modality",
+    "streaming",
+    "projection",
+    "streamed",
     "result",
     "compress",
     "noise_model",

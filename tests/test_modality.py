@@ -1,5 +1,6 @@
 import threading
 import tracemalloc
+from contextlib import contextmanager
 
 import dask
 import dask.array as da
@@ -195,12 +196,14 @@ def test_location_points_at_the_value_in_the_data(case, draw):
 def test_progress_sees_every_tile_and_says_which_pass():
     seen = []
 
-    def watch(tiles, description):
-        seen.append((len(tiles), description))
-        return tiles
+    @contextmanager
+    def watch(total, description):
+        ticks = []
+        yield ticks.append
+        seen.append((total, sum(ticks), description))
 
     modality = make(da.ones((4, 4, 3), chunks=(4, 2, 3)), 2, watch=watch)
     for _ in range(2):
         gathered(modality)
-    assert [d for _, d in seen] == ["test, pass 1", "test, pass 2"]
-    assert all(n >= 1 for n, _ in seen)
+    assert [d for *_, d in seen] == ["test, pass 1", "test, pass 2"]
+    assert all(total == done >= 1 for total, done, _ in seen)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from hyperfuse_hs.algorithms.binning import sum_bins
+from hyperfuse_hs.algorithms.count_kernels import SPARSE_GRAM_FILL, add_gram, fill, gather
 
 PAIRS = 64
 """Pairs of neighbouring positions kept of a block, to see the noise by their differences."""
@@ -14,31 +19,42 @@ MOST_PAIRS = 256
 MOST_CHANNELS = 512
 """Channels kept of a pair, evenly spread."""
 
+STRIPE = 512
+"""Rows of the covariance that are mirrored at a time."""
+
+LARGEST_SHORT = 65535
+"""Largest sum of a bin that is kept in two bytes."""
+
 
 class Survey:
-    """Sums, extremes and, where wanted, a sketch of the channel covariance.
+    """Sums, extremes and, where wanted, the channel covariance and sums over bins of channels.
 
     Parameters
     ----------
     n_positions, n_channels
         Size of the unfolded data, N x C.
-    probe
-        ``(C, l)`` directions for the sketch ``X^T W X probe`` of the raw data, or None. With the
-        identity the sketch is the exact Gram matrix of the channels.
     row_weight
-        ``(N,)`` diagonal of W; None for ones.
+        ``(N,)`` weight of every position in the sums of squares; None for ones.
+    squares
+        Whether to sum the squares of every channel.
+    gram
+        Whether to sum ``X^T X`` instead, ``(C, C)``.
+    bins
+        ``(C,)`` bin of each channel, to keep the sums over bins of every position; None: no bins.
     """
 
     def __init__(
         self,
         n_positions: int,
         n_channels: int,
-        probe: NDArray[np.float32] | None = None,
         row_weight: NDArray[np.float64] | None = None,
+        *,
+        squares: bool = True,
+        gram: bool = False,
+        bins: NDArray[np.int32] | None = None,
     ) -> None:
         self.channel_sum = np.zeros(n_channels)
         self.channel_square = np.zeros(n_channels)
-        self.weighted_sum = np.zeros(n_channels)
         self.total = np.zeros(n_positions)
         self.minimum = np.inf
         self.maximum = -np.inf
@@ -48,11 +64,20 @@ class Survey:
         self.count = 0.0
         self.pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         self.n_pairs = 0
-        self.probe = probe
         self.row_weight = row_weight
-        self.sketch = None if probe is None else np.zeros(probe.shape, dtype=np.float64)
+        self.squares = squares
+        self.bins = bins
+        self.n_bins = 0 if bins is None else int(bins.max(initial=-1)) + 1
+        self._with_gram = gram
+        self._upper: NDArray[np.float32] | None = None
+        self._binned: list[tuple[NDArray[np.intp], NDArray[Any]]] = []
 
-    def update(self, rows: NDArray[np.intp], block: NDArray[np.generic]) -> None:
+    def update(
+        self,
+        rows: NDArray[np.intp],
+        block: NDArray[np.generic],
+        channels: NDArray[np.intp] | None = None,
+    ) -> None:
         """Take in one block.
 
         Parameters
@@ -60,29 +85,149 @@ class Survey:
         rows
             ``(n,)`` positions of the block.
         block
-            ``(n, C)``, any real dtype.
+            ``(n, c)``, any real dtype.
+        channels
+            ``(c,)`` channels of the block; None: all of them.
         """
+        part: Any = slice(None) if channels is None else channels
         if block.dtype.kind == "f":
             finite = np.isfinite(block)
             if not finite.all():
-                self._note_not_finite(rows, finite)
+                self._note_not_finite(rows, finite, channels)
                 return
             if self.whole_numbers:
                 self.whole_numbers = bool(np.array_equal(block, np.rint(block)))
         if not self.count:
             self.count = 1.0 if self.whole_numbers else one_count(block)
-        self._keep_pairs(block)
-        self.channel_sum += block.sum(axis=0, dtype=np.float64)
-        self.total[rows] = block.sum(axis=1, dtype=np.float64)
-        self.minimum = min(self.minimum, float(block.min()))
-        self.maximum = max(self.maximum, float(block.max()))
+        if channels is None or channels[0] == 0:
+            self._keep_pairs(block)
+        self._sum(rows, block, part)
+        self._square(rows, block, part)
+
+    def _sum(self, rows: NDArray[np.intp], block: NDArray[np.generic], part: Any) -> None:
+        if block.dtype.kind in "biu":
+            bins = np.zeros(block.shape[1], np.int32) if self.bins is None else self.bins[part]
+            sums = np.zeros(block.shape[1])
+            total, binned, low, high = gather(block, bins, max(self.n_bins, 1), sums)
+        else:
+            sums, total = block.sum(axis=0, dtype=np.float64), block.sum(axis=1, dtype=np.float64)
+            low, high = float(block.min()), float(block.max())
+            if self.bins is not None:
+                binned = sum_bins(block, self.bins[part], self.n_bins)
+        self.channel_sum[part] += sums
+        self.total[rows] += total
+        self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
+        if self.bins is not None:
+            self._binned.append((rows, self._short(binned)))
+
+    def _square(self, rows: NDArray[np.intp], block: NDArray[np.generic], part: Any) -> None:
+        if self.row_weight is None and self._with_gram and _is_sparse(block):
+            self._upper = self._empty_gram() if self._upper is None else self._upper
+            add_gram(block, self._upper)
+            return
+        if not self.squares and not self._with_gram:
+            return
         values = block.astype(np.float32)
         if self.row_weight is not None:
-            self.weighted_sum += self.row_weight[rows] @ values
             values *= np.sqrt(self.row_weight[rows, None]).astype(np.float32)
-        self.channel_square += np.einsum("ij,ij->j", values, values, dtype=np.float64)
-        if self.probe is not None and self.sketch is not None:
-            self.sketch += values.T @ (values @ self.probe)
+        if self._with_gram:
+            self._upper = self._empty_gram() if self._upper is None else self._upper
+            self._upper += values.T @ values
+        else:
+            self.channel_square[part] += np.einsum("ij,ij->j", values, values, dtype=np.float64)
+
+    def _empty_gram(self) -> NDArray[np.float32]:
+        return np.zeros((self.channel_sum.size, self.channel_sum.size), dtype=np.float32)
+
+    def take_gram(self) -> NDArray[np.float32]:
+        """Hand over ``X^T X``, ``(C, C)``, and forget it."""
+        assert self._upper is not None
+        gram, self._upper = self._upper, None
+        # Of sparse counts, only the upper triangle has been summed.
+        for start in range(0, len(gram), STRIPE):
+            stop = min(start + STRIPE, len(gram))
+            gram[start:stop, :start] = gram[:start, start:stop].T
+            corner = np.triu(gram[start:stop, start:stop])
+            gram[start:stop, start:stop] = corner + np.triu(corner, 1).T
+        return gram
+
+    @property
+    def has_gram(self) -> bool:
+        """Whether there is an ``X^T X`` to take."""
+        return self._upper is not None
+
+    def _short(self, sums: NDArray[np.float32]) -> NDArray[Any]:
+        """Keep counts in two bytes where they fit."""
+        fits = self.whole_numbers and sums.min(initial=0) >= 0
+        return sums.astype(np.uint16) if fits and sums.max(initial=0) <= LARGEST_SHORT else sums
+
+    def plus(self, other: Survey) -> Survey:
+        """Join what was collected of two parts of the data.
+
+        Parameters
+        ----------
+        other
+            Of positions or channels that this one has not seen.
+
+        Returns
+        -------
+        Survey
+            A new one; both are left as they are.
+        """
+        joint = Survey(
+            self.total.size,
+            self.channel_sum.size,
+            self.row_weight,
+            squares=self.squares,
+            gram=self._with_gram,
+            bins=self.bins,
+        )
+        for name in ("channel_sum", "channel_square", "total", "n_not_finite"):
+            setattr(joint, name, getattr(self, name) + getattr(other, name))
+        joint.minimum = min(self.minimum, other.minimum)
+        joint.maximum = max(self.maximum, other.maximum)
+        joint.first_not_finite = self.first_not_finite or other.first_not_finite
+        joint.whole_numbers = self.whole_numbers and other.whole_numbers
+        joint.count = self.count or other.count
+        joint._take_pairs(self, other)
+        grams = [part._upper for part in (self, other) if part._upper is not None]
+        joint._upper = sum(grams[1:], start=grams[0]) if grams else None
+        joint._binned = self._binned + other._binned
+        return joint
+
+    def _take_pairs(self, *parts: Survey) -> None:
+        width = next((part.pairs[0][0].shape[1] for part in parts if part.pairs), 0)
+        for part in parts:
+            for first, second in part.pairs:
+                count = min(len(first), MOST_PAIRS - self.n_pairs)
+                if count > 0 and first.shape[1] == width:
+                    self.pairs.append((first[:count], second[:count]))
+                    self.n_pairs += count
+
+    def take_binned(self) -> NDArray[Any]:
+        """Put the sums over bins of all positions together, ``(N, n_bins)``, and forget them."""
+        # Parts of a bin that were read one after the other may need more than two bytes.
+        once = sum(len(rows) for rows, _ in self._binned) <= self.total.size
+        short = once and all(sums.dtype == np.uint16 for _, sums in self._binned)
+        whole = np.zeros((self.total.size, self.n_bins), dtype=np.uint16 if short else np.float32)
+        for rows, sums in self._binned:
+            whole[rows] += sums
+        self._binned = []
+        return whole
+
+    def without(self, empty: NDArray[np.bool_]) -> None:
+        """Forget positions where nothing was recorded.
+
+        Parameters
+        ----------
+        empty
+            ``(N,)``, True = forget.
+        """
+        number = np.cumsum(~empty) - 1
+        self.total = self.total[~empty]
+        self._binned = [
+            (number[rows[~empty[rows]]], sums[~empty[rows]]) for rows, sums in self._binned
+        ]
 
     def _keep_pairs(self, block: NDArray[np.generic]) -> None:
         count = min(PAIRS, MOST_PAIRS - self.n_pairs, len(block) // 2)
@@ -103,11 +248,21 @@ class Survey:
             [b for _, b in self.pairs]
         )
 
-    def _note_not_finite(self, rows: NDArray[np.intp], finite: NDArray[np.bool_]) -> None:
+    def _note_not_finite(
+        self,
+        rows: NDArray[np.intp],
+        finite: NDArray[np.bool_],
+        channels: NDArray[np.intp] | None,
+    ) -> None:
         self.n_not_finite += int(finite.size - np.count_nonzero(finite))
         if self.first_not_finite is None:
             row, channel = np.argwhere(~finite)[0]
-            self.first_not_finite = int(rows[row]), int(channel)
+            number = channel if channels is None else channels[channel]
+            self.first_not_finite = int(rows[row]), int(number)
+
+
+def _is_sparse(block: NDArray[np.generic]) -> bool:
+    return block.dtype.kind in "biu" and fill(block) < SPARSE_GRAM_FILL
 
 
 def one_count(block: NDArray[np.generic]) -> float:

@@ -149,12 +149,12 @@ def native_results(result: FusionResult, name: str) -> dict[str, Any]:
     """
     part = result.modalities[name]
     scale = part.scale[:, None]
-    count = result.basis.shape[1]
+    count = len(part.basis_factors)
     # Directions of the lead alone that were put back have no joint singular value.
     missing = max(0, count - result.singular_values.size)
     variance = np.append(result.singular_values**2, np.zeros(missing))
     return {
-        "loadings": scale * result.basis,
+        "loadings": scale * result.basis[:, :count],
         "factors": part.basis_factors.T,
         "bss_loadings": scale * result.abundances,
         "bss_factors": part.factors.T,

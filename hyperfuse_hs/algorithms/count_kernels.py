@@ -1,0 +1,309 @@
+"""Sums and products of blocks of counts, most of which are zero.
+
+A block X holds n probe positions x C channels of raw data, and only what is not zero in it is
+visited, see :mod:`~hyperfuse_hs.algorithms.nonzero`. Nothing here starts threads or holds Python's
+global lock, so several blocks can be treated at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperfuse_hs.algorithms.nonzero import (
+    ONE,
+    Limits,
+    Words,
+    as_rows,
+    as_unsigned,
+    as_values,
+    count_ones,
+    list_marked,
+    mark,
+    mark_all,
+    trailing_zeros,
+    value_of,
+)
+
+SPARSE_PRODUCT_FILL = 0.2
+"""Fill below which :func:`add_products` beats a cast and a dense product, stripe by stripe."""
+
+SPARSE_GRAM_FILL = 0.15
+"""Fill below which :func:`add_gram` beats a cast and a dense product."""
+
+DENSE_FILL = 0.5
+"""Fill from which :func:`gather` visits every channel."""
+
+STRETCH = 16384
+"""Channels of a row that are gathered at a time."""
+
+TILE = 256
+"""Channels whose products are summed at a time; the sums stay in the second-level cache."""
+
+GRAM_TILE = 2
+"""Words of 64 channels whose rows of the Gram matrix are summed at a time, for the same reason."""
+
+LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
+
+def fill(block: NDArray[np.generic], n_rows: int = 8) -> float:
+    """Estimate which fraction of a block is not zero, from a few rows.
+
+    Parameters
+    ----------
+    block
+        ``(n, C)``, any real dtype.
+    n_rows
+        How many rows to look at, evenly spread.
+
+    Returns
+    -------
+    float
+        0 for an empty block.
+    """
+    rows = np.unique(np.linspace(0, max(len(block) - 1, 0), n_rows).astype(int))
+    seen = block[rows] if block.size else block
+    return float(np.count_nonzero(seen) / max(seen.size, 1))
+
+
+def gather(
+    block: NDArray[np.generic],
+    bins: NDArray[np.int32],
+    n_bins: int,
+    channel_sum: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float32], float, float]:
+    """Sum a block of whole numbers over positions, channels and bins of channels, in one run.
+
+    Parameters
+    ----------
+    block
+        ``(n, C)``, integers or booleans, below 2**63.
+    bins
+        ``(C,)`` bin of each channel; -1 leaves a channel out of everything.
+    n_bins
+        Number of bins.
+    channel_sum
+        ``(C,)``, the sum over the positions is added to it.
+
+    Returns
+    -------
+    row_sum : ndarray
+        ``(n,)`` sum over the channels.
+    binned : ndarray
+        ``(n, n_bins)`` sum over the channels of each bin.
+    minimum, maximum : float
+        Of all values; infinity and minus infinity if there are none.
+    """
+    counts, sign = as_unsigned(block)
+    flat, step = as_rows(counts)
+    kept = bins >= 0
+    places = np.where(kept, bins, n_bins).astype(np.uint16 if n_bins < 2**16 else np.uint32)
+    mask = np.packbits(np.pad(kept, (0, -kept.size % 64)), bitorder="little").view(np.uint64)
+    sums = np.zeros(kept.size, dtype=np.int64)
+    row_sum = np.empty(len(block))
+    binned = np.empty((len(block), n_bins), dtype=np.float32)
+    low, high, found = _gather(flat, step, sign, places, mask, sums, row_sum, binned)
+    np.add(channel_sum, sums, out=channel_sum, where=kept)
+    n_values = len(block) * int(np.count_nonzero(kept))
+    if not n_values:
+        return row_sum, binned, np.inf, -np.inf
+    if found < n_values:
+        low, high = min(low, 0), max(high, 0)
+    return row_sum, binned, float(low), float(high)
+
+
+def add_products(
+    block: NDArray[np.generic], left: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Add ``X^T L``, from the counts of X that are not zero.
+
+    Parameters
+    ----------
+    block
+        ``(n, C)``, any real dtype.
+    left
+        ``(n, K)``.
+    out
+        ``(C, K)``, added to.
+    """
+    values, limits = as_values(block)
+    flat, step = as_rows(values)
+    left = np.ascontiguousarray(left, dtype=np.float32).view()
+    left.flags.writeable = False
+    _add_products(flat, step, limits, left, out)
+
+
+def add_gram(block: NDArray[np.generic], out: NDArray[np.float32]) -> None:
+    """Add the upper triangle of ``X^T X``, from the pairs of counts of X that are not zero.
+
+    Parameters
+    ----------
+    block
+        ``(n, C)``, any real dtype.
+    out
+        ``(C, C)``, added to; what is below the diagonal stays as it is.
+    """
+    n, n_channels = block.shape
+    stored, limits = as_values(block)
+    flat, step = as_rows(stored)
+    bits = np.empty((n, -(-n_channels // 64)), dtype=np.uint64)
+    found = mark_all(flat, step, n_channels, bits)
+    channels = np.empty(found, dtype=np.uint32)
+    values = np.empty(found, dtype=np.float32)
+    starts = np.empty((n, bits.shape[1] + 1), dtype=np.int64)
+    list_marked(flat, step, limits, bits, channels, values, starts)
+    _add_pairs(channels, values, starts, out)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _gather(
+    flat: NDArray[Any],
+    step: int,
+    sign: int,
+    places: NDArray[Any],
+    mask: Words,
+    sums: NDArray[np.int64],
+    row_sum: NDArray[np.float64],
+    binned: NDArray[np.float32],
+) -> tuple[int, int, int]:
+    """Fill the last three; return the extremes of what was visited and how many are not zero.
+
+    What is left out has the place ``n_bins`` and is not set in the mask; what came to ``sums`` of
+    it is to be ignored.
+    """
+    n_channels, n_bins = len(places), binned.shape[1]
+    flags = np.empty(STRETCH, np.uint8)
+    bits = np.empty(STRETCH // 64, np.uint64)
+    line = np.zeros(n_bins + 1, np.int64)
+    low, high, found = HIGHEST, LOWEST, 0
+    for r in range(len(row_sum)):
+        for a in range(0, n_channels, STRETCH):
+            b = min(a + STRETCH, n_channels)
+            row, place, total = flat[r * step + a : r * step + b], places[a:b], sums[a:b]
+            part, allowed = bits[: (b - a + 63) // 64], mask[a // 64 : (b + 63) // 64]
+            mark(row, flags, part)
+            count = 0
+            for t in range(len(part)):
+                part[t] &= allowed[t]
+                count += count_ones(part[t])
+            found += count
+            if count < DENSE_FILL * (b - a):
+                low, high = _visit_set(row, sign, part, place, total, line, low, high)
+            else:
+                low, high = _visit_all(row, sign, place, total, line, low, high)
+        whole = 0
+        for k in range(n_bins):
+            whole += line[k]
+            binned[r, k] = line[k]
+            line[k] = 0
+        row_sum[r] = whole
+    return low, high, found
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _visit_set(
+    row: NDArray[Any],
+    sign: int,
+    bits: Words,
+    places: NDArray[Any],
+    sums: NDArray[np.int64],
+    line: NDArray[np.int64],
+    low: int,
+    high: int,
+) -> tuple[int, int]:
+    for t in range(len(bits)):
+        word = bits[t]
+        while word:
+            c = 64 * t + trailing_zeros(word)
+            word &= word - ONE
+            value: Any = (np.int64(row[c]) ^ sign) - sign
+            sums[c] += value
+            line[places[c]] += value
+            low = min(low, value)
+            high = max(high, value)
+    return low, high
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _visit_all(
+    row: NDArray[Any],
+    sign: int,
+    places: NDArray[Any],
+    sums: NDArray[np.int64],
+    line: NDArray[np.int64],
+    low: int,
+    high: int,
+) -> tuple[int, int]:
+    bottom, top, last = high, low, len(line) - 1
+    for c in range(len(row)):
+        value: Any = (np.int64(row[c]) ^ sign) - sign
+        sums[c] += value
+        low = min(low, value if places[c] < last else top)
+        high = max(high, value if places[c] < last else bottom)
+    for c in range(len(row)):
+        line[places[c]] += (np.int64(row[c]) ^ sign) - sign
+    return low, high
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _add_products(
+    flat: NDArray[Any],
+    step: int,
+    limits: Limits,
+    left: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    n_channels, width = out.shape
+    flags = np.empty(TILE, np.uint8)
+    bits = np.empty(TILE // 64, np.uint64)
+    sums = np.zeros(TILE * width, np.float32)
+    for a in range(0, n_channels, TILE):
+        b = min(a + TILE, n_channels)
+        part = bits[: (b - a + 63) // 64]
+        for r in range(len(left)):
+            row = flat[r * step + a : r * step + b]
+            mark(row, flags, part)
+            _add_row(row, limits, part, left[r], sums)
+        for c in range(b - a):
+            for q in range(width):
+                out[a + c, q] += sums[c * width + q]
+                sums[c * width + q] = 0.0
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _add_row(
+    row: NDArray[Any],
+    limits: Limits,
+    bits: Words,
+    left: NDArray[np.float32],
+    sums: NDArray[np.float32],
+) -> None:
+    for t in range(len(bits)):
+        word = bits[t]
+        while word:
+            c = 64 * t + trailing_zeros(word)
+            word &= word - ONE
+            value = value_of(row[c], limits)
+            for q in range(len(left)):
+                sums[c * len(left) + q] += value * left[q]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _add_pairs(
+    channels: NDArray[np.uint32],
+    values: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    out: NDArray[np.float32],
+) -> None:
+    """Add the products of all pairs of a row, for a few channels at a time."""
+    n_words = starts.shape[1] - 1
+    for first in range(0, n_words, GRAM_TILE):
+        last = min(first + GRAM_TILE, n_words)
+        for r in range(len(starts)):
+            for a in range(starts[r, first], starts[r, last]):
+                line, value = out[channels[a]], values[a]
+                for b in range(a, starts[r, n_words]):
+                    line[channels[b]] += value * values[b]

@@ -1,0 +1,147 @@
+"""What the second pass over the data collects: products with a few vectors on either side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperfuse_hs.algorithms.count_kernels import SPARSE_PRODUCT_FILL, add_products, fill
+from hyperfuse_hs.algorithms.survey import Survey
+
+STRIPE = 4096
+"""Channels that are cast to single precision at a time."""
+
+
+class Products:
+    r"""Products of data X, N x C, with vectors on the right, the left, and both.
+
+    With :math:`\hat X = D^{-1/2} X`, D the diagonal variance of the rows:
+
+    - scores :math:`S = \hat X V` for given vectors V;
+    - projections :math:`L^T \hat X` for given rows L, and :math:`S^T \hat X` for those scores;
+    - sums of :math:`D^{-1} X` and of :math:`D^{-1} X^2` over the positions.
+
+    Parameters
+    ----------
+    rows
+        ``(n,)`` the positions that will come, ascending.
+    n_channels
+        Number of channels, C.
+    left
+        ``(n, K)`` rows L.
+    row_scale
+        ``(n,)`` diagonal of D; None for ones.
+    vectors
+        ``(C, k)`` vectors V; None for none, and then no squares are summed.
+    facts
+        Takes in what passes, for data that nobody has looked at yet.
+    """
+
+    def __init__(
+        self,
+        rows: NDArray[np.intp],
+        n_channels: int,
+        left: NDArray[np.floating],
+        row_scale: NDArray[np.float64] | None = None,
+        vectors: NDArray[np.float32] | None = None,
+        facts: Survey | None = None,
+    ) -> None:
+        self.rows = rows
+        self.n_channels = n_channels
+        self.left = np.asarray(left, dtype=np.float32)
+        self.row_scale = row_scale
+        self.vectors = vectors
+        self.facts = facts
+        self.parts: list[tuple[NDArray[np.intp], NDArray[np.float32]]] = []
+        self.sums: NDArray[np.float32] | None = None
+        self.squares: NDArray[np.float64] | None = None
+
+    def update(
+        self,
+        rows: NDArray[np.intp],
+        block: NDArray[np.generic],
+        channels: NDArray[np.intp] | None = None,
+    ) -> None:
+        """Take in one block.
+
+        Parameters
+        ----------
+        rows
+            ``(n,)`` positions of the block.
+        block
+            ``(n, c)``, any real dtype.
+        channels
+            ``(c,)`` channels of the block; None: all of them. Must be None with vectors.
+        """
+        if self.facts is not None:
+            self.facts.update(rows, block, channels)
+        here = np.searchsorted(self.rows, rows)
+        inverse = np.ones(rows.size) if self.row_scale is None else 1 / self.row_scale[here]
+        root = np.sqrt(inverse)[:, None].astype(np.float32)
+        left = self.left[here] * root
+        if self.vectors is not None:
+            values = block.astype(np.float32)
+            scores = (values @ self.vectors) * root
+            self.parts.append((rows, scores))
+            left = np.hstack([left, scores * root])
+            self._square(values, root)
+        left = np.hstack([left, root**2])
+        self._project(block, left, slice(None) if channels is None else channels)
+
+    def _square(self, values: NDArray[np.float32], root: NDArray[np.float32]) -> None:
+        if self.squares is None:
+            self.squares = np.zeros(self.n_channels)
+        self.squares += np.einsum("ij,ij,i->j", values, values, root[:, 0] ** 2, dtype=np.float64)
+
+    def _project(
+        self, block: NDArray[np.generic], left: NDArray[np.float32], channels: Any
+    ) -> None:
+        if self.sums is None:
+            self.sums = np.zeros((self.n_channels, left.shape[1]), dtype=np.float32)
+        if block.dtype.kind in "biu" and fill(block) < SPARSE_PRODUCT_FILL:
+            if isinstance(channels, slice):
+                add_products(block, left, self.sums)
+            else:
+                part_sums = np.zeros((block.shape[1], left.shape[1]), dtype=np.float32)
+                add_products(block, left, part_sums)
+                self.sums[channels] += part_sums
+            return
+        for start in range(0, block.shape[1], STRIPE):
+            part = slice(start, start + STRIPE)
+            place = part if isinstance(channels, slice) else channels[part]
+            self.sums[place] += block[:, part].astype(np.float32, copy=False).T @ left
+
+    def plus(self, other: Products) -> Products:
+        """Join the products of two parts of the data.
+
+        Parameters
+        ----------
+        other
+            Of positions or channels that this one has not seen.
+
+        Returns
+        -------
+        Products
+            A new one; both are left as they are.
+        """
+        joint = Products(self.rows[:0], self.n_channels, self.left[:0])
+        joint.parts = self.parts + other.parts
+        for name in ("sums", "squares"):
+            both = [v for v in (getattr(self, name), getattr(other, name)) if v is not None]
+            setattr(joint, name, sum(both[1:], start=both[0]) if both else None)
+        if self.facts is not None and other.facts is not None:
+            joint.facts = self.facts.plus(other.facts)
+        return joint
+
+    def close(self) -> None:
+        """Forget what was only needed on the way."""
+        self.left, self.vectors, self.row_scale = self.left[:0], None, None
+
+    def scores(self, n_positions: int) -> NDArray[np.float64]:
+        """Put the scores of all positions together, ``(N, k)``."""
+        rows = np.concatenate([rows for rows, _ in self.parts])
+        whole = np.empty((n_positions, self.parts[0][1].shape[1]))
+        whole[rows] = np.concatenate([scores for _, scores in self.parts])
+        return whole
