@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
-from hyperspy.signal import BaseSignal
 from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms.factor_noise import FactorEstimate
@@ -26,6 +24,7 @@ from hyperfuse_hs.feasibility import (
     limiting_factors,
     open_components,
 )
+from hyperfuse_hs.regions import channels_between, is_range, region_mask
 from hyperfuse_hs.result import FusionResult, ModalityResult, Scores
 from hyperfuse_hs.signals import templates
 
@@ -140,72 +139,12 @@ def region_amounts(
         The region does not fit the modality or holds no channel, or there is nothing to subtract
         or nothing that could be.
     """
-    if isinstance(region, tuple | list) and len(region) == 2 and isinstance(region[0], Real):
-        inside = _channels_between(part, axes, float(region[0]), float(region[1]))
+    if is_range(region):
+        inside = channels_between(part, axes, float(region[0]), float(region[1]))
         amounts = shared_amounts(
             estimate.factors, estimate.covariance, component, others, inside, ~part.excluded
         )
         check_amounts(amounts, component)
         return amounts
-    weights = _region_mask(part, axes, region).astype(float)
+    weights = region_mask(part, axes, region).astype(float)
     return amounts_to_cancel(np.nan_to_num(part.factors) @ weights, component, others)
-
-
-def _region_mask(
-    part: ModalityResult, axes: list[dict[str, Any]], region: Any
-) -> NDArray[np.bool_]:
-    if callable(region) and hasattr(region, "parameters"):
-        inside = _roi_mask(part, axes, region)
-    else:
-        inside = np.asarray(region.data if isinstance(region, BaseSignal) else region)
-    if inside.shape != part.signal_shape:
-        raise ValueError(
-            f"Expected for {part.name} a region (low, high) or a mask of shape "
-            f"{part.signal_shape}. Got shape {inside.shape}."
-        )
-    chosen = inside.astype(bool).ravel() & ~part.excluded
-    if not chosen.any():
-        raise ValueError(f"The region holds no channel of {part.name} that is not excluded.")
-    return np.asarray(chosen, dtype=bool)
-
-
-def _values(axis: dict[str, Any]) -> NDArray[np.float64]:
-    if "axis" in axis:
-        return np.asarray(axis["axis"], dtype=float)
-    signal = BaseSignal(np.zeros(int(axis["size"])), axes=[{**axis, "navigate": False}])
-    return np.asarray(signal.axes_manager[0].axis, dtype=float)
-
-
-def _channels_between(
-    part: ModalityResult, axes: list[dict[str, Any]], low: float, high: float
-) -> NDArray[np.intp]:
-    if len(axes) != 1:
-        raise ValueError(
-            f"A region (low, high) needs a single signal axis. {part.name} has shape "
-            f"{part.signal_shape}: give a mask of that shape."
-        )
-    values = _values(axes[0])
-    inside = np.flatnonzero((values >= low) & (values <= high) & ~part.excluded)
-    if not inside.size or low >= high:
-        raise ValueError(
-            f"The region ({low:g}, {high:g}) holds no channel of {part.name}, whose axis runs "
-            f"from {values.min():g} to {values.max():g} {axes[0].get('units') or ''}."
-        )
-    return inside
-
-
-def _roi_mask(part: ModalityResult, axes: list[dict[str, Any]], roi: Any) -> NDArray[np.bool_]:
-    """Channels inside a HyperSpy ROI of the signal space."""
-    numbers = np.arange(1.0, np.prod(part.signal_shape) + 1).reshape(part.signal_shape)
-    plain = [{**axis, "navigate": False} for axis in axes]
-    try:
-        cut = roi(BaseSignal(numbers, axes=plain))
-    except ValueError as error:
-        raise ValueError(
-            f"{roi} does not fit the signal space of {part.name}, of shape {part.signal_shape}: "
-            f"{error}."
-        ) from error
-    inside = np.zeros(numbers.size, dtype=bool)
-    found = np.asarray(cut.data).ravel()
-    inside[found[np.isfinite(found)].astype(int) - 1] = True
-    return inside.reshape(part.signal_shape)

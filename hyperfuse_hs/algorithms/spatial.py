@@ -90,11 +90,8 @@ def chance_covariance(scan: Scan, first: Floats, second: Floats) -> Floats:
         ``(k, k)``, symmetric, without negative eigenvalues. Lags beyond ``REACH`` are left out.
     """
     pairs, spectrum = scan.pairs(), scan.transform(second)
-    near = pairs >= 1
-    for lag, size in zip(scan.lags(), scan.shape, strict=True):
-        near &= lag <= max(REACH * size, 1.0)
-    own = scan.restore(np.abs(scan.transform(first[:, None])) ** 2 + 0j)[0]
-    weights = np.where(near, own / np.maximum(pairs, 1), 0.0)
+    own = _own_products(scan, first[:, None]).reshape(scan.padded)
+    weights = np.where(_near(scan, pairs), own / np.maximum(pairs, 1), 0.0)
     # Summing over lags is summing over frequencies with the transform of the weights.
     kernel = np.fft.rfftn(weights).real
     filtered = spectrum * kernel
@@ -107,6 +104,48 @@ def chance_covariance(scan: Scan, first: Floats, second: Floats) -> Floats:
         found[start : start + BATCH] = blurred.reshape(len(blurred), -1) @ full
     values, axes = np.linalg.eigh((found + found.T) / 2)
     return np.asarray((axes * np.maximum(values, 0.0)) @ axes.T)
+
+
+def chance_variances(scan: Scan, first: Floats, second: Floats) -> Floats:
+    """Variance of sums of products of unrelated maps, for all pairs.
+
+    Parameters
+    ----------
+    scan
+        Where the positions lie.
+    first, second
+        ``(N, a)`` and ``(N, b)``, of mean zero.
+
+    Returns
+    -------
+    ndarray
+        ``(a, b)``, as the diagonal of `chance_covariance`; zero where that comes out negative.
+    """
+    pairs = scan.pairs()
+    near = _near(scan, pairs)
+    weights = (near / np.maximum(pairs, 1)).ravel()
+    found = np.empty((first.shape[1], second.shape[1]))
+    for start in range(0, second.shape[1], BATCH):
+        columns = slice(start, start + BATCH)
+        mean = _own_products(scan, second[:, columns]) * weights
+        for begin in range(0, first.shape[1], BATCH):
+            rows = slice(begin, begin + BATCH)
+            found[rows, columns] = _own_products(scan, first[:, rows]) @ mean.T
+    return np.maximum(found, 0.0)
+
+
+def _own_products(scan: Scan, maps: Floats) -> Floats:
+    """Sum products of each map with itself at every lag, ``(k, lags)``."""
+    power = np.abs(scan.transform(maps)) ** 2
+    return scan.restore(power + 0j).reshape(maps.shape[1], -1)
+
+
+def _near(scan: Scan, pairs: Floats) -> NDArray[np.bool_]:
+    """Lags within reach that there are pairs at."""
+    near = pairs >= 1
+    for lag, size in zip(scan.lags(), scan.shape, strict=True):
+        near &= lag <= max(REACH * size, 1.0)
+    return near
 
 
 def correlation_range(scan: Scan, maps: Floats) -> float:
@@ -126,8 +165,9 @@ def correlation_range(scan: Scan, maps: Floats) -> float:
     """
     total = np.zeros(scan.padded)
     for start in range(0, maps.shape[1], BATCH):
-        power = np.abs(scan.transform(maps[:, start : start + BATCH])) ** 2
-        total += scan.restore(power + 0j).sum(axis=0)
+        total += (
+            _own_products(scan, maps[:, start : start + BATCH]).sum(axis=0).reshape(total.shape)
+        )
     pairs = scan.pairs()
     ring = np.round(np.sqrt(np.sum(np.square(scan.lags()), axis=0))).astype(int)
     sums = np.bincount(ring.ravel(), np.where(pairs >= 1, total, 0.0).ravel())

@@ -1,0 +1,319 @@
+"""What in one modality goes with a feature of another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperfuse_hs.algorithms import correlation, spatial
+from hyperfuse_hs.errors import joint_basis, look, scale_of
+from hyperfuse_hs.express import expand
+from hyperfuse_hs.noise_model import COUNTED
+from hyperfuse_hs.result import FusionResult, ModalityScores, Scores
+from hyperfuse_hs.scaling import design_weight, row_divisor
+
+Floats = NDArray[np.float64]
+
+LEAST_RELIABILITY = 0.1
+"""Part of the variation of a feature that has to be signal for its correlations to be of use."""
+
+LEAST_NOISE = 0.1
+"""Least variance of the noise of a channel, over that which its mean makes expect."""
+
+
+@dataclass(frozen=True, eq=False)
+class Feature:
+    """Map of a feature of one modality.
+
+    Parameters
+    ----------
+    name
+        Of the modality.
+    values
+        ``(N,)`` in its units, rows weighted as the common basis; orthogonal to the intensity.
+    reliability
+        Part of its variation that is no noise.
+    map
+        ``(N_all,)`` the same without weights, mean included; NaN where excluded.
+    """
+
+    name: str
+    values: Floats
+    reliability: float
+    map: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Association:
+    """What goes with a feature, for every channel of a modality, ``(C_all,)``.
+
+    Parameters
+    ----------
+    correlation
+        Of the feature with the channel, noise of the channel included.
+    slope
+        Of the channel, per unit of the feature.
+    z
+        Deviate of the normal distribution that is as improbable by chance.
+    significant
+        Whether it stands out of chance in all channels taken together.
+    """
+
+    correlation: Floats
+    slope: Floats
+    z: Floats
+    significant: NDArray[np.bool_]
+
+
+def centred(scores: Scores, maps: Floats) -> Floats:
+    """Take out of weighted maps ``(N, k)`` what is the same everywhere but for the intensity."""
+    weight = design_weight(scores.scale)
+    return np.asarray(maps - np.outer(weight, weight @ maps / (weight @ weight)))
+
+
+def own_maps(part: ModalityScores) -> Floats:
+    """Significant scores of a modality, ``(N, k)``; no columns where there are none."""
+    return part.scores[:, : part.rank]
+
+
+def region_feature(
+    scores: Scores, result: FusionResult, name: str, channels: NDArray[np.bool_]
+) -> Feature:
+    """Make the map of the total of some channels, as the modality itself sees it.
+
+    Parameters
+    ----------
+    scores, result
+        Of the fusion.
+    name
+        Of the modality.
+    channels
+        ``(C_all,)``, True for those to sum.
+
+    Returns
+    -------
+    Feature
+        From the modality's own significant scores: what the others know is not used, so that a
+        correlation with them is no consequence of the fusion.
+
+    Raises
+    ------
+    ValueError
+        The modality has no scores of its own, or the feature does not stand out of the noise.
+    """
+    part = scores.modalities[name]
+    total = channels[~part.excluded].astype(float)
+    ratio = _ratio(scores, part)
+    seen, joint = look(scores, part, scores.basis)
+    maps = _maps_of(part)
+    loading = np.linalg.lstsq(seen.T @ (maps / ratio), joint @ total, rcond=None)[0]
+    return _feature(scores, result, part, loading, "the region")
+
+
+def component_feature(scores: Scores, result: FusionResult, name: str, component: int) -> Feature:
+    """Make the map of a component, as far as a modality sees it in its own significant scores.
+
+    Parameters
+    ----------
+    scores, result
+        Of the fusion.
+    name
+        Of the modality.
+    component
+        Which one.
+
+    Returns
+    -------
+    Feature
+        The part of the coordinate of the component that is a combination of the scores.
+
+    Raises
+    ------
+    ValueError
+        The modality has no scores of its own, or does not see the component.
+    """
+    part = scores.modalities[name]
+    weight = design_weight(scores.scale)
+    target = weight * result.coordinates[~result.excluded, component]
+    loading = np.linalg.lstsq(_maps_of(part), target, rcond=None)[0]
+    return _feature(scores, result, part, loading, f"component {component}")
+
+
+def _maps_of(part: ModalityScores) -> Floats:
+    maps = own_maps(part)
+    if not maps.shape[1]:
+        what = "is passive" if not part.scores.size else "has no such direction"
+        raise ValueError(
+            f"Expected a modality with variation of its own that stands out of the noise. "
+            f"{part.name} {what}: take the feature from another one, and ask what in {part.name} "
+            "goes with it."
+        )
+    return maps
+
+
+def _feature(
+    scores: Scores, result: FusionResult, part: ModalityScores, loading: Floats, what: str
+) -> Feature:
+    maps = own_maps(part)
+    whole = maps @ loading
+    values = centred(scores, whole[:, None])[:, 0]
+    spread = np.ones(maps.shape) if part.variance is None else part.variance[:, : part.rank]
+    noise = float(np.sum(spread @ loading**2))
+    variation = float(values @ values)
+    reliability = 1 - noise / variation if variation > 0 else 0.0
+    if reliability < LEAST_RELIABILITY:
+        raise ValueError(
+            f"The variation of {what} does not stand out of the noise of {part.name}: there is "
+            "nothing to correlate. Choose a stronger or wider feature."
+        )
+    plain = whole / design_weight(scores.scale)
+    return Feature(part.name, values, reliability, expand(plain, result.excluded))
+
+
+def associate(
+    scores: Scores, result: FusionResult, feature: Feature, name: str, rate: float
+) -> Association:
+    """Correlate a feature with every channel of another modality, from the projections.
+
+    Where both have nothing to do with each other, their product still sums to something: because
+    of the noise of the channel, and because maps that vary smoothly may agree by chance. The
+    first is known; the second follows from the autocovariance of the feature and that of the
+    maps of the other modality.
+
+    Parameters
+    ----------
+    scores, result
+        Of the fusion.
+    feature
+        Of one modality.
+    name
+        Of the other.
+    rate
+        Part of the significant channels that may be there by chance.
+
+    Returns
+    -------
+    Association
+        No data are read. NaN in excluded channels.
+    """
+    part = scores.modalities[name]
+    ratio = _ratio(scores, part)[:, 0]
+    seen, joint = look(scores, part, (feature.values * ratio)[:, None])
+    own, product = seen[:, 0] / ratio, joint[0].astype(np.float64)
+    scan = spatial.scan_of(result.navigation_shape, result.excluded)
+    maps, shapes = _signal(scores, result, part)
+    by_maps = spatial.squared_form(spatial.chance_covariance(scan, own, maps), shapes)
+    variance = by_maps + _summed_noise(scores, part, own * ratio)
+    size = float(own @ own)
+    total = spatial.squared_form(maps.T @ maps, shapes) + _summed_noise(scores, part, ratio)
+    power = np.maximum(size * total, np.finfo(float).tiny)
+    found = np.clip(product / np.sqrt(power), -1.0, 1.0)
+    tested = correlation.significance(found, variance / power)
+    slope = product / (size * feature.reliability)
+    picked = np.zeros(part.excluded.size, dtype=bool)
+    picked[~part.excluded] = correlation.discoveries(tested.p, rate)
+    return Association(
+        expand(found, part.excluded),
+        expand(slope, part.excluded),
+        expand(tested.z, part.excluded),
+        picked,
+    )
+
+
+def _ratio(scores: Scores, part: ModalityScores) -> Floats:
+    """Weight of the rows of the common basis over that of the rows of a modality, ``(N, 1)``."""
+    own = design_weight(scale_of(part, len(scores.scale)))
+    return np.asarray((design_weight(scores.scale) / own)[:, None])
+
+
+def _signal(scores: Scores, result: FusionResult, part: ModalityScores) -> tuple[Floats, Floats]:
+    """Return maps ``(N, k)`` of a modality without noise, and their shapes ``(k, C)``."""
+    maps = own_maps(part) if part.scores.size else joint_basis(scores, result)
+    if not maps.shape[1]:
+        return np.zeros((len(maps), 0)), np.zeros((0, int(np.sum(~part.excluded))))
+    seen, joint = look(scores, part, scores.basis)
+    shapes = np.linalg.lstsq(seen.T @ (maps / _ratio(scores, part)), joint, rcond=None)[0]
+    return centred(scores, maps), np.asarray(shapes, dtype=np.float64)
+
+
+def _summed_noise(scores: Scores, part: ModalityScores, weights: Floats) -> Floats:
+    """Variance ``(C,)`` of the noise in a weighted sum over rows of a modality."""
+    rows = row_divisor(scale_of(part, len(weights)))
+    squares = weights**2
+    usual = part.gain * part.divisor * squares.sum()
+    if part.noise not in COUNTED:
+        return usual
+    _, joint = look(scores, part, (squares / np.sqrt(rows))[:, None])
+    counted = part.gain * (joint[0] + part.offset * np.sum(squares / rows))
+    return np.asarray(np.maximum(counted, LEAST_NOISE * usual))
+
+
+@dataclass(frozen=True, eq=False)
+class Correlations:
+    """Largest canonical correlation of every pair of modalities, ``(M, M)``.
+
+    Parameters
+    ----------
+    names
+        The modalities.
+    correlation, z, significant
+        As in `Association`; NaN where a modality has no scores of its own, one on the diagonal.
+    """
+
+    names: tuple[str, ...]
+    correlation: Floats
+    z: Floats
+    significant: NDArray[np.bool_]
+
+
+def correlate_all(
+    scores: Scores, result: FusionResult, names: list[str], rate: float
+) -> Correlations:
+    """Find what every pair of modalities has in common.
+
+    Parameters
+    ----------
+    scores, result
+        Of the fusion.
+    names
+        Of the modalities.
+    rate
+        Part of the significant pairs that may be there by chance.
+
+    Returns
+    -------
+    Correlations
+        Of the significant scores of each modality alone.
+    """
+    scan = spatial.scan_of(result.navigation_shape, result.excluded)
+    maps = [centred(scores, own_maps(scores.modalities[name])) for name in names]
+    maps = [_independent(each) for each in maps]
+    count = len(names)
+    values, z = np.full((count, count), np.nan), np.full((count, count), np.nan)
+    p = {}
+    for i, first in enumerate(maps):
+        if first.shape[1]:
+            values[i, i], z[i, i] = 1.0, np.inf
+        for j in range(i):
+            if first.shape[1] and maps[j].shape[1]:
+                found = correlation.canonical_correlation(scan, first, maps[j])
+                values[i, j] = values[j, i] = found.correlation
+                z[i, j] = z[j, i] = correlation.one_sided(found.p)
+                p[i, j] = found.p
+    significant = np.eye(count, dtype=bool) & np.isfinite(values)
+    if p:
+        picked = correlation.discoveries(np.array(list(p.values())), rate)
+        for (i, j), is_one in zip(p, picked, strict=True):
+            significant[i, j] = significant[j, i] = is_one
+    return Correlations(tuple(names), values, z, significant)
+
+
+def _independent(maps: Floats) -> Floats:
+    """Drop what centring has left without variation."""
+    if not maps.shape[1]:
+        return maps
+    left, values, _ = np.linalg.svd(maps, full_matrices=False)
+    kept = values > 1e-6 * values[0]
+    return np.asarray(left[:, kept] * values[kept])
