@@ -458,13 +458,13 @@ class TestOptions:
     @pytest.mark.parametrize("show", [True, False])
     def test_progressbar(self, show, capsys):
         fuse_fast(make("line"), show_progressbar=show)
-        assert ("line, pass 1" in capsys.readouterr().err) is show
+        assert ("line: first look, pass 1" in capsys.readouterr().err) is show
 
     @pytest.mark.parametrize("show", [True, False])
     def test_progressbar_follows_the_preference(self, show, capsys, monkeypatch):
         monkeypatch.setattr(hs.preferences.General, "show_progressbar", show)
         fuse_fast(make("line"), show_progressbar=None)
-        assert ("line, pass 1" in capsys.readouterr().err) is show
+        assert ("line: first look, pass 1" in capsys.readouterr().err) is show
 
 
 class TestScale:
