@@ -56,7 +56,7 @@ def test_what_stands_out_is_in_both_halves_of_split_counts(phantom, name):
             ~inside.ravel(),
             np.zeros(int(np.prod(counts.shape[2:])), bool),
         )
-        facts = survey(modality, np.random.default_rng(0))
+        facts = survey(modality)
         model = noise_model("poisson", modality, facts, None)
         rows = row_divisor(phantom.scale[inside])
         found.append(compress(modality, facts, model, rows, np.random.default_rng(0)))
