@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import correlation, spatial
-from hyperfuse_hs.errors import joint_basis, look, scale_of
+from hyperfuse_hs.errors import joint_basis, scale_of
 from hyperfuse_hs.express import expand
 from hyperfuse_hs.noise_model import COUNTED
 from hyperfuse_hs.result import FusionResult, ModalityScores, Scores
@@ -106,9 +106,9 @@ def region_feature(
     part = scores.modalities[name]
     total = channels[~part.excluded].astype(float)
     ratio = _ratio(scores, part)
-    seen, joint = look(scores, part, scores.basis)
     maps = _maps_of(part)
-    loading = np.linalg.lstsq(seen.T @ (maps / ratio), joint @ total, rcond=None)[0]
+    inside = part.directions(scores.basis).T @ (maps / ratio)
+    loading = np.linalg.lstsq(inside, part.projection @ total, rcond=None)[0]
     return _feature(scores, result, part, loading, "the region")
 
 
@@ -200,7 +200,7 @@ def associate(
     """
     part = scores.modalities[name]
     ratio = _ratio(scores, part)[:, 0]
-    seen, joint = look(scores, part, (feature.values * ratio)[:, None])
+    seen, joint = _look(scores, part, (feature.values * ratio)[:, None])
     own, product = seen[:, 0] / ratio, joint[0].astype(np.float64)
     scan = spatial.scan_of(result.navigation_shape, result.excluded)
     maps, shapes = _signal(scores, result, part)
@@ -222,6 +222,11 @@ def associate(
     )
 
 
+def _look(scores: Scores, part: ModalityScores, columns: Floats) -> tuple[Floats, Floats]:
+    """Multiply data of a modality by any columns, as far as the projection knows of them."""
+    return part.seen(scores.basis, scores.basis @ (scores.basis.T @ columns))
+
+
 def _ratio(scores: Scores, part: ModalityScores) -> Floats:
     """Weight of the rows of the common basis over that of the rows of a modality, ``(N, 1)``."""
     own = design_weight(scale_of(part, len(scores.scale)))
@@ -233,8 +238,8 @@ def _signal(scores: Scores, result: FusionResult, part: ModalityScores) -> tuple
     maps = own_maps(part) if part.scores.size else joint_basis(scores, result)
     if not maps.shape[1]:
         return np.zeros((len(maps), 0)), np.zeros((0, int(np.sum(~part.excluded))))
-    seen, joint = look(scores, part, scores.basis)
-    shapes = np.linalg.lstsq(seen.T @ (maps / _ratio(scores, part)), joint, rcond=None)[0]
+    inside = part.directions(scores.basis).T @ (maps / _ratio(scores, part))
+    shapes = np.linalg.lstsq(inside, part.projection, rcond=None)[0]
     return centred(scores, maps), np.asarray(shapes, dtype=np.float64)
 
 
@@ -245,7 +250,7 @@ def _summed_noise(scores: Scores, part: ModalityScores, weights: Floats) -> Floa
     usual = part.gain * part.divisor * squares.sum()
     if part.noise not in COUNTED:
         return usual
-    _, joint = look(scores, part, (squares / np.sqrt(rows))[:, None])
+    _, joint = _look(scores, part, (squares / np.sqrt(rows))[:, None])
     counted = part.gain * (joint[0] + part.offset * np.sum(squares / rows))
     return np.asarray(np.maximum(counted, LEAST_NOISE * usual))
 

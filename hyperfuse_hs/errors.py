@@ -20,24 +20,33 @@ from hyperfuse_hs.unmixing import SIGNED
 Floats = NDArray[np.float64]
 
 
+LEAST_SHARE = 0.1
+"""Part of a direction that has to be in the joint subspace for it to be looked at."""
+
+
 def look(scores: Scores, part: ModalityScores, basis: Floats) -> tuple[Floats, Floats]:
-    """Look at the data of a modality through some directions of the common basis.
+    """Look at the data of a modality through the directions that it shares with a subspace.
 
     Parameters
     ----------
     scores, part
         All scores, and those of the modality.
     basis
-        ``(N, R)``.
+        ``(N, R)`` orthonormal.
 
     Returns
     -------
     seen : ndarray
-        ``(N, R)`` what the projection of the modality knows of these directions.
+        ``(N, R')`` orthonormal: `basis`, or the part of it that the data are projected on.
     joint : ndarray
-        ``(R, C)``, ``seen^T X``.
+        ``(R', C)``, ``seen^T X``.
     """
-    return basis, (basis.T @ scores.basis) @ part.projection
+    if part.turn is None:
+        return part.seen(scores.basis, basis)
+    own = part.directions(scores.basis)
+    left, values, _ = np.linalg.svd(own.T @ basis, full_matrices=False)
+    kept = left[:, values > LEAST_SHARE]
+    return own @ kept, kept.T @ part.projection
 
 
 def joint_basis(scores: Scores, result: FusionResult) -> Floats:
@@ -95,7 +104,7 @@ def _weighted_regression(scores: Scores, result: FusionResult, name: str) -> tup
     part, kept = scores.modalities[name], ~result.excluded
     weight = design_weight(scale_of(part, int(kept.sum())))[:, None]
     design = result.coordinates[kept] * weight
-    seen, _ = look(scores, part, joint_basis(scores, result))
+    seen, _ = part.seen(scores.basis, joint_basis(scores, result))
     return factor_noise.regression_weights(seen, design, np.ones(len(design))), design
 
 

@@ -100,11 +100,19 @@ class ModalityScores:
         joint : ndarray
             ``(R, C)`` the data projected on that, ``seen^T X``.
         """
-        if self.turn is None:
-            return basis, (basis.T @ common) @ self.projection
-        own = common @ self.turn
+        own = self.directions(common)
         inside = own.T @ basis
-        return own @ inside, inside.T @ self.projection
+        return basis if self.turn is None else own @ inside, inside.T @ self.projection
+
+    def directions(self, common: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Orthonormal directions ``(N, K')`` that the data are projected on.
+
+        Parameters
+        ----------
+        common
+            ``(N, K)`` common basis of the scores.
+        """
+        return common if self.turn is None else common @ self.turn
 
 
 @dataclass(eq=False)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import hyperfuse_hs as hf
-from hyperfuse_hs import errors
+from hyperfuse_hs import errors, streamed
+from hyperfuse_hs import modality as modality_module
 from hyperfuse_hs.feasibility import estimate_factors
 from hyperfuse_hs.lead_noise import lead_noise
 from hyperfuse_hs.resampling import resample
@@ -166,3 +167,36 @@ def test_refitted_components_mix_with_similar_ones(fused):
     # The two polymorphs are alike, carbon is not.
     assert spread[others[0], others[1]] > 3 * spread[others[0], carbon]
     assert (found.abundance_variance(np.eye(3)) > 0).all()
+
+
+def fuse_on_disk(phantom, monkeypatch, directions):
+    """Fuse as from disk, the detector projected on some directions of the common basis."""
+    monkeypatch.setattr(modality_module, "HOLD_BYTES", 0)
+    monkeypatch.setattr(streamed, "PROJECTION", 0)
+    monkeypatch.setattr(streamed, "LEAST_DIRECTIONS", directions)
+    signals = [s.as_lazy() for s in phantom.signals.values()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return hf.fuse(
+            signals,
+            n_components=3,
+            random_state=0,
+            show_progressbar=False,
+            navigation_mask=phantom.navigation_mask,
+        )
+
+
+def test_errors_on_disk_are_about_those_in_memory(fused, monkeypatch):
+    phantom = hf.data.tio2_polymorphs(
+        scan=(24, 24), detector=(16, 16), eels_channels=128, eds_channels=128, random_state=3
+    )
+    h = fuse_on_disk(phantom, monkeypatch, 24)
+    part = h._scores.modalities["Diffraction"]
+    assert part.turn.shape[1] < h._scores.basis.shape[1]
+    order = hf.metrics.match_components(h.get_factors("EELS").data, fused.get_factors("EELS").data)
+    for name in NAMES:
+        found = h.get_factor_errors(name).data[order]
+        ratio = np.median(found) / np.median(fused.get_factor_errors(name).data)
+        assert 0.7 < ratio < 1.4, name
+    ratio = np.nanmedian(h.get_abundance_errors().data[order] / fused.get_abundance_errors().data)
+    assert 0.8 < ratio < 1.25
