@@ -257,9 +257,12 @@ def blocks_of(
 
 def nested_edges(chunks: tuple[tuple[int, ...], ...], capacity: int) -> list[list[int]]:
     """Edges along every axis of boxes of whole chunks with at most `capacity` elements."""
+    least = [max(sizes, default=1) for sizes in chunks]
     edges: list[list[int]] = []
-    for sizes in reversed(chunks):
-        edges.insert(0, merged_edges(sizes, capacity))
+    for axis in reversed(range(len(chunks))):
+        # What is left for this axis, where the ones before it take a chunk at least.
+        room = capacity // max(1, int(np.prod(least[:axis], dtype=float)))
+        edges.insert(0, merged_edges(chunks[axis], room))
         capacity = max(1, capacity // max(1, int(np.diff(edges[0]).max())))
     return edges
 

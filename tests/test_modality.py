@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperfuse_hs import modality as module
-from hyperfuse_hs.modality import Modality, merged_edges
+from hyperfuse_hs.modality import Modality, merged_edges, nested_edges
 
 
 def make(data, navigation_ndim, positions=None, channels=None, **options):
@@ -177,6 +177,15 @@ def test_runs_of_chunks_are_whole_and_as_long_as_fits(chunks, capacity):
         following = np.searchsorted(ends, stop)
         if following < len(chunks):
             assert stop - start + chunks[following] > capacity
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 200))
+def test_boxes_are_as_large_as_fits_wherever_a_chunk_does(rows, columns, capacity):
+    chunks = (rows,) * 5, (columns,) * 7
+    edges = nested_edges(chunks, capacity)
+    assert [along[-1] for along in edges] == [5 * rows, 7 * columns]
+    largest = np.prod([np.diff(along).max() for along in edges])
+    assert largest <= max(capacity, rows * columns)
 
 
 @settings(max_examples=40, deadline=None)
