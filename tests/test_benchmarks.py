@@ -21,6 +21,7 @@ from benchmarks import (  # noqa: E402
     runner,
     scores,
     spectral_library,
+    statistics,
 )
 from benchmarks.records import FLAG, Aim, Record, Settings, Unit  # noqa: E402
 
@@ -347,6 +348,15 @@ def test_a_row_prints_its_table(capsys):
     out = capsys.readouterr().out
     assert "6. A hyperspectral design (seeds 0 to 0" in out
     assert "face mixture" in out and "VCA" in out
+    assert "raised" not in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", statistics.ROWS)
+def test_every_row_of_statistics_runs(row, capsys):
+    statistics.main([row, *QUICK])
+    out = capsys.readouterr().out
+    assert out.count("\n") > 10
     assert "raised" not in out
 
 
