@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -10,13 +11,14 @@ from uuid import uuid4
 
 import dask
 import numpy as np
-from dask.base import get_scheduler
 from dask.delayed import Delayed, delayed
 from dask.system import CPU_COUNT
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from hyperfuse_hs.cluster import active_client, run_on_cluster
 from hyperfuse_hs.modality import Box, Modality, Tick, blocks_of
+from hyperfuse_hs.origin import bytes_in_memory, culled, on_workers
 
 RUN_BYTES = 2**28
 """Data that one task reads, piece by piece [bytes]."""
@@ -24,11 +26,11 @@ RUN_BYTES = 2**28
 BUDGET = 2**29
 """Pieces and results that all threads together hold at a time, where these allow [bytes]."""
 
+RUN_OVER_HELD = 16
+"""On a cluster a task reads this many times what it gives back, so that little moves."""
+
 SENT_BYTES = 2**22
 """What a task of a cluster brings with it, apart from where its data are [bytes]."""
-
-FAN_IN = 8
-"""Results that one task of a cluster adds up."""
 
 
 class Collector(Protocol):
@@ -43,7 +45,7 @@ class Collector(Protocol):
         """Take in one block of positions x channels."""
 
     def plus(self, other: Any) -> Any:
-        """Join what was collected of two parts."""
+        """Join what was collected of two parts; both are left as they are."""
 
 
 Some = TypeVar("Some", bound=Collector)
@@ -57,31 +59,34 @@ class Run:
     """What one task reads. No dataclass: dask would look for arrays inside and read them."""
 
     def __init__(self, modality: Modality, boxes: list[Box]) -> None:
-        self.name = modality.name
         self.places = [modality.place(box) for box in boxes]
         self.chosen = [_chosen(modality, box) for box in boxes]
-        arrays = [modality.data[box] for box in boxes]
+        self.arrays = [modality.data[box] for box in boxes]
         # Without the chunks of other boxes, which would travel with the task.
-        self.arrays = list(dask.optimize(*arrays)) if modality.lazy else arrays
+        if modality.lazy and on_workers(modality.data):
+            self.arrays = [culled(array) for array in self.arrays]
+        elif modality.lazy:
+            self.arrays = list(dask.optimize(*self.arrays))
 
     @property
     def rows(self) -> NDArray[np.intp]:
         """Positions of all boxes, ascending."""
         return np.unique(np.concatenate([rows for rows, _, _ in self.places]))
 
-    def blocks(
-        self, arrays: list[Any] | None
-    ) -> Iterator[tuple[bool, NDArray[np.intp], NDArray[Any], NDArray[np.intp] | None]]:
-        """Read box by box; the first entry tells whether a box begins."""
-        for k, (rows, kept, channels) in enumerate(self.places):
-            values = self.arrays[k] if arrays is None else arrays[k]
+    def boxes(
+        self,
+    ) -> Iterator[Iterator[tuple[NDArray[np.intp], NDArray[Any], NDArray[np.intp] | None]]]:
+        """Read box by box, each as blocks: their positions, values and channels."""
+        for values, (rows, kept, channels), chosen in zip(
+            self.arrays, self.places, self.chosen, strict=True
+        ):
+            if not rows.size:
+                yield iter(())
+                continue
             if hasattr(values, "compute"):
                 values = values.compute(scheduler="synchronous")
             values = np.asarray(values).reshape(kept.size, -1)
-            begins = True
-            for some, block in blocks_of(values, rows, kept, self.chosen[k]):
-                yield begins, some, block, channels
-                begins = False
+            yield ((some, block, channels) for some, block in blocks_of(values, rows, kept, chosen))
 
 
 def _chosen(modality: Modality, box: Box) -> NDArray[np.bool_] | None:
@@ -124,19 +129,36 @@ def collect(
     """
     description = modality.begin_pass(stage)
     boxes = modality.boxes(by_chunk=by_chunk)
-    client = active_client() if modality.lazy else None
+    client = _client(modality)
     threads = _threads(modality, boxes, held)
     if client is None:
         count = max(2 * threads, modality.nbytes / RUN_BYTES)
     else:
         cores = sum(client.ncores().values())
-        count = max(2 * cores, modality.nbytes / RUN_BYTES, sent / SENT_BYTES)
-    runs = [Run(modality, part) for part in _split(boxes, count)]
+        run_bytes = max(RUN_BYTES, RUN_OVER_HELD * held)
+        count = max(2 * cores, modality.nbytes / run_bytes, sent / SENT_BYTES)
+    shares = _split(boxes, count)
+    name = f"{task_name(modality.name, stage)}-{uuid4().hex}"
     with modality.watch(len(boxes), description) as tick:
-        name = f"{description.split(',')[0].replace(' ', '-').replace(':', '')}-{uuid4().hex}"
+        parts = ((run, start(run.rows)) for run in (Run(modality, share) for share in shares))
         if client is not None:
-            return _on_cluster(client, runs, start, name, tick)
-        return _on_threads(runs, start, name, tick, threads)
+            return run_on_cluster(client, parts, _collect, _add, name, tick, held)
+        return _on_threads(parts, name, tick, threads)
+
+
+def _client(modality: Modality) -> Any:
+    """Return the client of the cluster that is to read the data; None to read them here."""
+    if not modality.lazy:
+        return None
+    client = active_client()
+    # Data in the memory of this process would have to be sent.
+    here = client is not None and 2 * bytes_in_memory(modality.data) > modality.nbytes
+    return None if here else client
+
+
+def task_name(name: str, stage: str) -> str:
+    """Name the tasks of a pass as the dashboard of dask shows them: up to the first number."""
+    return f"{re.sub(r'[^a-zA-Z0-9]+', '_', name)}-{stage.replace(' ', '-')}"
 
 
 def _split(boxes: list[Box], count: float) -> list[list[Box]]:
@@ -154,13 +176,14 @@ def _threads(modality: Modality, boxes: list[Box], held: int) -> int:
     return int(np.clip(BUDGET // max(size, 1), 1, given))
 
 
-def _collect(collector: Some, run: Run, arrays: list[Any] | None, report: Any) -> Some:
+def _collect(run: Run, collector: Some, report: Any) -> Some:
     """Take one run of pieces into an empty collector; this is the task of a pass."""
-    for begins, rows, block, channels in run.blocks(arrays):
-        report.check()
-        collector.update(rows, block, channels)
-        if begins:
-            report(1)
+    for box in run.boxes():
+        for rows, block, channels in box:
+            if report.cancelled():
+                raise InterruptedPassError("The pass was interrupted.")
+            collector.update(rows, block, channels)
+        report(1)
     if hasattr(collector, "close"):
         collector.close()
     return collector
@@ -181,10 +204,9 @@ class Report:
         self.stop = threading.Event()
         self._lock = threading.Lock()
 
-    def check(self) -> None:
-        """Give up if nobody waits for the result any more."""
-        if self.stop.is_set():
-            raise InterruptedPassError("The pass was interrupted.")
+    def cancelled(self) -> bool:
+        """Whether nobody waits for the result any more."""
+        return self.stop.is_set()
 
     def __call__(self, count: int) -> None:
         """Say that some pieces are done."""
@@ -193,18 +215,15 @@ class Report:
 
 
 def _on_threads(
-    runs: list[Run],
-    start: Callable[[NDArray[np.intp]], Some],
+    parts: Iterator[tuple[Run, Some]],
     name: str,
     tick: Tick,
     threads: int,
 ) -> Some:
     report = Report(tick)
     total: Delayed | None = None
-    for k, run in enumerate(runs):
-        part = delayed(_collect, pure=False)(
-            start(run.rows), run, None, report, dask_key_name=f"{name}-{k}"
-        )
+    for k, (run, empty) in enumerate(parts):
+        part = delayed(_collect, pure=False)(run, empty, report, dask_key_name=f"{name}-{k}")
         # One after the other, so that results do not wait for each other in memory.
         adding = {"dask_key_name": f"{name}-sum-{k}"}
         total = part if total is None else delayed(_add, pure=False)(total, part, **adding)
@@ -222,70 +241,3 @@ def _on_threads(
 def _local_scheduler() -> str:
     chosen = dask.config.get("scheduler", None)
     return "synchronous" if chosen in ("sync", "synchronous", "single-threaded") else "threads"
-
-
-def active_client() -> Any:
-    """Return the client of dask.distributed that dask would use now, or None."""
-    owner = getattr(get_scheduler(), "__self__", None)
-    return owner if hasattr(owner, "submit") and hasattr(owner, "ncores") else None
-
-
-class RemoteReport:
-    """Tells the progress of tasks on the workers of a cluster, as events of its scheduler."""
-
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
-
-    def check(self) -> None:
-        """Go on: a cluster cancels its tasks itself."""
-
-    def __call__(self, count: int) -> None:
-        """Say that some pieces are done."""
-        from distributed import get_worker
-
-        get_worker().log_event(self.topic, count)
-
-
-def _on_cluster(
-    client: Any,
-    runs: list[Run],
-    start: Callable[[NDArray[np.intp]], Some],
-    name: str,
-    tick: Tick,
-) -> Some:
-    report = RemoteReport(name)
-    client.subscribe_topic(name, lambda event: tick(event[1]))
-    futures: list[Any] = []
-    try:
-        for k, run in enumerate(runs):
-            # Data that the cluster holds already are given to the task; others it reads itself.
-            arrays = client.compute(run.arrays) if _on_workers(run.arrays) else None
-            key = f"{name}-{k}"
-            futures.append(
-                client.submit(_collect, start(run.rows), run, arrays, report, key=key, pure=False)
-            )
-        while len(futures) > 1:
-            groups = [futures[i : i + FAN_IN] for i in range(0, len(futures), FAN_IN)]
-            key = f"{name}-sum-{len(futures)}"
-            futures = [
-                client.submit(_add, *group, key=f"{key}-{k}", pure=False)
-                for k, group in enumerate(groups)
-            ]
-        result: Some = futures[0].result()
-        return result
-    except BaseException:
-        client.cancel(futures)
-        raise
-    finally:
-        client.unsubscribe_topic(name)
-
-
-def _on_workers(arrays: list[Any]) -> bool:
-    """Whether parts of some arrays are futures, in the memory of workers."""
-    from distributed import Future
-
-    return any(
-        isinstance(value, Future)
-        for array in arrays
-        for value in dict(array.__dask_graph__()).values()
-    )

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "hyperfuse_hs"
 # A module imports from its own layer and from those below it; the lowest layer comes first.
 LAYERS = (
     {"algorithms"},
-    {"modality", "streaming"},
+    {"cluster", "modality", "origin", "streaming"},
     {
         "projection",
         "streamed",
@@ -40,7 +40,6 @@ LAYERS = (
         "regions",
         "lead_noise",
         "errors",
-        "intervals",
         "resampling",
         "associations",
     },
@@ -56,6 +55,8 @@ ARRAYS_ONLY = {"numpy", "scipy", "numba", *sys.stdlib_module_names}
 NO_HYPERSPY = {
     "algorithms",
     "modality",
+    "cluster",
+    "origin",
     "streaming",
     "projection",
     "streamed",

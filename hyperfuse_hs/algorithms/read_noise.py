@@ -44,6 +44,9 @@ def read_noise(first: NDArray[np.floating], second: NDArray[np.floating]) -> flo
         ``a / b``: 0 where no noise without counts is seen, infinity where no other noise is seen
         or there are too few values to tell.
     """
+    # Where nothing is recorded, nothing tells the noise.
+    recorded = (first != 0).any(axis=1) | (second != 0).any(axis=1)
+    first, second = first[recorded], second[recorded]
     n, channels = first.shape
     if n < MIN_PAIRS or channels < MIN_CHANNELS:
         return np.inf

@@ -52,3 +52,10 @@ def test_units_scale_it(unit):
     first, second = neighbours(2, 2.0, 6.0)
     plain = read_noise(first, second)
     assert read_noise(unit * first, unit * second) == pytest.approx(unit * plain, rel=1e-6)
+
+
+def test_positions_where_nothing_is_recorded_say_nothing():
+    rng = np.random.default_rng(5)
+    pairs = rng.poisson(rng.uniform(1, 30, 64), size=(2, 100, 64)).astype(float)
+    empty = np.zeros((2, 300, 64))
+    assert read_noise(*np.concatenate([empty, pairs], axis=1)) == read_noise(*pairs) == 0.0
