@@ -23,11 +23,15 @@ class Aim:
         What no seed should exceed: beyond it, or without a value, it counts as a failure.
     large_is_good
         Whether both are limits from below instead.
+    mean, within
+        What the mean over the seeds should be, and how near to that.
     """
 
     median: float | None = None
     each: float | None = None
     large_is_good: bool = False
+    mean: float | None = None
+    within: float = 0.0
 
 
 NO_AIM = Aim()
@@ -148,8 +152,8 @@ def table(records: list[Record]) -> str:
     Returns
     -------
     str
-        Number of values, median, 10 % and 90 % quantiles, worst, failures, aims, median time and
-        largest memory. A flag (1 = bad) shows only how often it was raised.
+        Number of values, mean, median, 10 % and 90 % quantiles, worst, failures, aims, median time
+        and largest memory. A flag (1 = bad) shows only how often it was raised.
     """
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
@@ -160,8 +164,8 @@ def table(records: list[Record]) -> str:
         f"{t:{w}}" for t, w in zip(("case", "method", "quantity"), widths, strict=True)
     )
     lines = [
-        f"{head}{'n':>5}{'median':>9}{'10 %':>9}{'90 %':>9}{'worst':>9}{'failed':>8}  "
-        f"{'aim':16}{'s':>7}{'MiB':>7}"
+        f"{head}{'n':>5}{'mean':>9}{'median':>9}{'10 %':>9}{'90 %':>9}{'worst':>9}{'failed':>8}  "
+        f"{'aim':18}{'s':>7}{'MiB':>7}"
     ]
     for names, group in groups.items():
         label = "  ".join(f"{name:{w}}" for name, w in zip(names, widths, strict=True))
@@ -177,14 +181,16 @@ def _statistics(group: list[Record]) -> str:
     seconds = [r.seconds for r in group if not math.isnan(r.seconds)]
     peaks = [r.peak for r in group if not math.isnan(r.peak)]
     if aim == FLAG or not known.size:
-        numbers = f"{'':36}"
+        numbers = f"{'':45}"
     else:
         low, middle, high = np.quantile(known, (0.1, 0.5, 0.9))
         worst = known.min() if aim.large_is_good else known.max()
-        numbers = "".join(f"{v:9.4g}" for v in (middle, low, high, worst))
+        if aim.mean is not None:
+            worst = known[np.argmax(np.abs(known - aim.mean))]
+        numbers = "".join(f"{v:9.4g}" for v in (known.mean(), middle, low, high, worst))
     time = f"{np.median(seconds):7.2f}" if seconds else f"{'':7}"
     peak = f"{max(peaks):7.0f}" if peaks else ""
-    return f"{len(values):5d}{numbers}{failures:8d}  {_text(aim):16}{time}{peak}".rstrip()
+    return f"{len(values):5d}{numbers}{failures:8d}  {_text(aim):18}{time}{peak}".rstrip()
 
 
 def _text(aim: Aim) -> str:
@@ -193,4 +199,5 @@ def _text(aim: Aim) -> str:
     sign = ">=" if aim.large_is_good else "<="
     parts = [] if aim.median is None else [f"{sign} {aim.median:g}"]
     parts += [] if aim.each is None else [f"each {sign} {aim.each:g}"]
+    parts += [] if aim.mean is None else [f"mean {aim.mean:g} ± {aim.within:g}"]
     return ", ".join(parts)

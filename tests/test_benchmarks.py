@@ -18,8 +18,10 @@ from benchmarks import (  # noqa: E402
     misspecified,
     peers,
     records,
+    runner,
     scores,
     spectral_library,
+    statistics,
 )
 from benchmarks.records import FLAG, Aim, Record, Settings, Unit  # noqa: E402
 
@@ -278,10 +280,17 @@ class TestRecords:
         values = [1.0, 1.2, 2.0, math.nan]
         found = [Record("c", "m", "q", v, aim, seconds=2.0, peak=7.0) for v in values]
         line = records.table(found).splitlines()[1].split()
-        assert line[:5] == ["c", "m", "q", "4", "1.2"]
-        assert line[7:9] == ["2", "2"]
+        assert line[:6] == ["c", "m", "q", "4", "1.4", "1.2"]
+        assert line[8:10] == ["2", "2"]
         assert line[-2:] == ["2.00", "7"]
         assert "<= 1, each <= 1.5" in " ".join(line)
+
+    def test_the_worst_is_farthest_from_the_mean_that_is_aimed_at(self):
+        found = [Record("c", "m", "q", v, Aim(mean=0.95, within=0.05)) for v in (0.9, 0.96, 0.99)]
+        line = records.table(found).splitlines()[1]
+        assert line.split()[4:6] == ["0.95", "0.96"]
+        assert line.split()[8] == "0.9"
+        assert "mean 0.95 ± 0.05" in line
 
     def test_failures_from_below(self):
         aim = Aim(each=0.95, large_is_good=True)
@@ -302,8 +311,8 @@ class TestRecords:
 
         monkeypatch.setitem(accuracy.ROWS, "row", ("", units))
         path = tmp_path / "kept.json"
-        first = accuracy.run_row("row", Settings((0, 1)), {}, path)
-        again = accuracy.run_row("row", Settings((0, 1, 2)), records.read(path), path)
+        first = runner.run_row(accuracy.ROWS, "row", Settings((0, 1)), {}, path)
+        again = runner.run_row(accuracy.ROWS, "row", Settings((0, 1, 2)), records.read(path), path)
         assert calls == [0, 1, 2]
         assert records.table(again[:2]) == records.table(first)
         assert again[0] == first[0]
@@ -313,7 +322,7 @@ class TestRecords:
             raise RuntimeError("singular")
 
         monkeypatch.setitem(accuracy.ROWS, "row", ("", lambda s: [Unit("u", 0, run)]))
-        (record,) = accuracy.run_row("row", Settings((0,)), {})
+        (record,) = runner.run_row(accuracy.ROWS, "row", Settings((0,)), {})
         assert records.failed(record)
         assert record.quantity == "raised RuntimeError"
         assert "singular" in capsys.readouterr().out
@@ -339,6 +348,15 @@ def test_a_row_prints_its_table(capsys):
     out = capsys.readouterr().out
     assert "6. A hyperspectral design (seeds 0 to 0" in out
     assert "face mixture" in out and "VCA" in out
+    assert "raised" not in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", statistics.ROWS)
+def test_every_row_of_statistics_runs(row, capsys):
+    statistics.main([row, *QUICK])
+    out = capsys.readouterr().out
+    assert out.count("\n") > 10
     assert "raised" not in out
 
 

@@ -55,7 +55,12 @@ class Coverage:
         inside = (truth > 0) & (truth < 1)
         self.count("mixed", (error / spread)[inside])
         self.count("pure", (error / spread)[(truth == 0) | (truth == 1)])
-        self.count("abundances", (error / spread)[np.isfinite(truth)])
+        for kind, where in (("inside", inside), ("corner", (truth == 0) | (truth == 1))):
+            held = []
+            for level in (0.6827, 0.95):
+                lower, upper = (end.data[order] for end in source.get_abundance_interval(level))
+                held.append(np.mean(((lower <= truth) & (truth <= upper))[where]))
+            self.hits.setdefault(f"interval {kind}", []).append(held)
 
     def count(self, name, errors):
         inside = [np.mean(np.abs(errors) <= 1), np.mean(np.abs(errors) <= 1.96)]
@@ -72,6 +77,8 @@ def test_errors_hold_the_truth_as_often_as_they_should():
     np.testing.assert_allclose(coverage["Diffraction"], [0.68, 0.95], atol=0.08)
     np.testing.assert_allclose(coverage["mixed"], [0.68, 0.95], atol=0.05)
     np.testing.assert_allclose(coverage["pure"], [0.80, 0.93], atol=0.05)
+    np.testing.assert_allclose(coverage["interval inside"], [0.68, 0.95], atol=0.05)
+    np.testing.assert_allclose(coverage["interval corner"], [0.68, 0.95], atol=0.08)
 
 
 @pytest.mark.slow
@@ -200,3 +207,51 @@ def test_errors_on_disk_are_about_those_in_memory(fused, monkeypatch):
         assert 0.7 < ratio < 1.4, name
     ratio = np.nanmedian(h.get_abundance_errors().data[order] / fused.get_abundance_errors().data)
     assert 0.8 < ratio < 1.25
+
+
+@pytest.mark.parametrize("bootstrapped", [False, True])
+def test_intervals_are_around_what_was_found(fused, bootstrapped):
+    source = fused.bootstrap(4, random_state=0) if bootstrapped else fused
+    kept = ~fused._result.excluded.reshape(24, 24)
+    found = fused.get_abundances().data[:, kept]
+    narrow = source.get_abundance_interval(0.68)
+    wide = source.get_abundance_interval()
+    for signal in (*narrow, *wide):
+        assert signal.axes_manager.signal_shape == (24, 24)
+        assert np.isnan(signal.data[:, ~kept]).all()
+        assert "interval" in signal.metadata.General.title
+    lower, upper = (signal.data[:, kept] for signal in wide)
+    assert (lower >= 0).all() and (upper <= 1).all() and (lower <= upper).all()
+    assert (lower <= narrow[0].data[:, kept] + 1e-9).mean() > 0.99
+    assert ((lower <= found + 1e-9) & (found <= upper + 1e-9)).mean() > 0.99
+    for name in NAMES:
+        lower, upper = source.get_factor_interval(name)
+        assert type(lower) is type(fused.get_factors(name))
+        factors = fused.get_factors(name).data
+        inside = (lower.data <= factors + 1e-9) & (factors <= upper.data + 1e-9)
+        assert (lower.data >= 0).all() and inside.mean() > 0.99
+
+
+def test_intervals_of_signed_scores_have_no_bounds(fused):
+    h = fused.unmix(unmixing="none")
+    lower, upper = (end.data for end in h.get_abundance_interval(0.68))
+    spread = h.get_abundance_errors().data
+    known = np.isfinite(spread)
+    np.testing.assert_allclose((upper - lower)[known], 2 * 0.99446 * spread[known], rtol=1e-3)
+    assert lower[known].min() < 0
+
+
+@pytest.mark.parametrize(
+    ("level", "kind", "message"),
+    [
+        (95, ValueError, r"from 0.5 to 0.999. Got 95. Did you mean 0.95\?"),
+        (0.2, ValueError, r"from 0.5 to 0.999. Got 0.2.$"),
+        ("95 %", TypeError, "level as a number such as 0.95. Got str"),
+        (True, TypeError, "Got bool"),
+    ],
+)
+def test_levels_that_make_no_sense_are_refused(fused, level, kind, message):
+    with pytest.raises(kind, match=message):
+        fused.get_abundance_interval(level)
+    with pytest.raises(kind, match=message):
+        fused.get_factor_interval("EELS", level)

@@ -40,6 +40,7 @@ LAYERS = (
         "regions",
         "lead_noise",
         "errors",
+        "intervals",
         "resampling",
         "associations",
     },

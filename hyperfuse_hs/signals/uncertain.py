@@ -8,15 +8,20 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 from numpy.typing import NDArray
 
-from hyperfuse_hs import errors, resampling
+from hyperfuse_hs import errors, intervals, resampling
 from hyperfuse_hs.lead_noise import LeadNoise, lead_noise
 from hyperfuse_hs.resampling import Resampled
 from hyperfuse_hs.signals import templates
 from hyperfuse_hs.signals.ranges import RangedFusion
 from hyperfuse_hs.signals.report import abundance_quantity
 
+Floats = NDArray[np.float64]
+
 REPETITIONS = 100
 """How often to unmix again."""
+
+LEVEL = 0.95
+"""Part of the intervals that holds the truth, unless another is asked for."""
 
 
 class UncertainFusion(RangedFusion):
@@ -67,6 +72,57 @@ class UncertainFusion(RangedFusion):
         """
         return self._abundance_errors(None)
 
+    def get_factor_interval(self, m: Any, level: float = LEVEL) -> tuple[BaseSignal, BaseSignal]:
+        """Confidence intervals of the factors of one modality.
+
+        They have the standard errors of `get_factor_errors`. Factors of data that are never
+        negative are not negative either: near zero, intervals are those of Feldman and Cousins
+        (Phys. Rev. D 57, 3873 (1998)).
+
+        Parameters
+        ----------
+        m
+            Name of the modality, or its signal.
+        level
+            Part of the intervals that shall hold the truth.
+
+        Returns
+        -------
+        lower, upper : BaseSignal
+            Ends, as from `get_factors`; NaN in excluded channels.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The level is no number from 0.5 to 0.999.
+        """
+        return self._factor_interval(self._name(m), level, None)
+
+    def get_abundance_interval(self, level: float = LEVEL) -> tuple[BaseSignal, BaseSignal]:
+        """Confidence intervals of the abundances.
+
+        Abundances fitted with constraints do not have normal errors where a component is absent or
+        alone. Intervals therefore start from the fit without constraints, and from the fact that
+        the truth lies between 0 and 1: those of Feldman and Cousins (Phys. Rev. D 57, 3873 (1998))
+        hold it as often as stated at pure positions as well, and are never empty.
+
+        Parameters
+        ----------
+        level
+            Part of the intervals that shall hold the truth.
+
+        Returns
+        -------
+        lower, upper : BaseSignal
+            Ends, as from `get_abundances`; NaN where excluded.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The level is no number from 0.5 to 0.999.
+        """
+        return self._abundance_interval(level, None)
+
     def bootstrap(self, n: int = REPETITIONS, random_state: Any = None) -> Bootstrap:
         """Unmix simulated scores to see how uncertain the endmembers are.
 
@@ -109,26 +165,60 @@ class UncertainFusion(RangedFusion):
         return self._noise
 
     def _factor_errors(self, name: str, resampled: Resampled | None) -> BaseSignal:
+        return self._factor_signal(name, self._factor_deviation(name, resampled), "Errors")
+
+    def _factor_deviation(self, name: str, resampled: Resampled | None) -> Floats:
         result = self._whole()
         assert self._scores is not None
         if resampled is None:
-            found = errors.factor_errors(self._scores, result, name, self._lead_noise())
-        else:
-            moments = resampled.factor_moments()
-            found = errors.factor_errors(self._scores, result, name, resampled.noise, moments)
-        shape, template = result.modalities[name].signal_shape, self._templates[name]
-        return templates.factor_signal(found, shape, template, f"Errors of factors of {name}")
+            return errors.factor_errors(self._scores, result, name, self._lead_noise())
+        moments = resampled.factor_moments()
+        return errors.factor_errors(self._scores, result, name, resampled.noise, moments)
+
+    def _factor_interval(
+        self, name: str, level: float, resampled: Resampled | None
+    ) -> tuple[BaseSignal, BaseSignal]:
+        level = intervals.check_level(level)
+        deviation = self._factor_deviation(name, resampled)
+        assert self._scores is not None
+        lower, upper = intervals.factor_interval(
+            self._scores, self._fusion(), name, deviation, level
+        )
+        return (
+            self._factor_signal(name, lower, f"{level:.4g} interval, lower end"),
+            self._factor_signal(name, upper, f"{level:.4g} interval, upper end"),
+        )
+
+    def _factor_signal(self, name: str, values: Floats, what: str) -> BaseSignal:
+        shape, template = self._fusion().modalities[name].signal_shape, self._templates[name]
+        return templates.factor_signal(values, shape, template, f"{what} of factors of {name}")
 
     def _abundance_errors(self, resampled: Resampled | None) -> BaseSignal:
         result = self._whole()
         noise = self._lead_noise() if resampled is None else resampled.noise
-        found: NDArray[np.float64] = errors.abundance_errors(result, noise)
+        found: Floats = errors.abundance_errors(result, noise)
         if resampled is not None:
             found = np.sqrt(found**2 + resampled.abundance_variance(result.abundances))
+        return self._abundance_signal(found, "Errors")
+
+    def _abundance_interval(
+        self, level: float, resampled: Resampled | None
+    ) -> tuple[BaseSignal, BaseSignal]:
+        result, level = self._whole(), intervals.check_level(level)
+        noise = self._lead_noise() if resampled is None else resampled.noise
+        more = None if resampled is None else resampled.abundance_variance(result.abundances)
+        lower, upper = intervals.abundance_interval(result, noise, more, level)
+        return (
+            self._abundance_signal(lower, f"{level:.4g} interval, lower end"),
+            self._abundance_signal(upper, f"{level:.4g} interval, upper end"),
+        )
+
+    def _abundance_signal(self, values: Floats, what: str) -> BaseSignal:
+        result = self._fusion()
         axes = [axis.get_axis_dictionary() for axis in self.axes_manager.navigation_axes[::-1]]
-        maps = found.T.reshape(-1, *result.navigation_shape).copy()
+        maps = values.T.reshape(-1, *result.navigation_shape).copy()
         leading = templates.component_axis(len(maps))
-        signal = templates.map_signal(maps, axes, leading, "Errors of abundances")
+        signal = templates.map_signal(maps, axes, leading, f"{what} of abundances")
         signal.metadata.set_item("Signal.quantity", abundance_quantity(result))
         return signal
 
@@ -177,3 +267,35 @@ class Bootstrap:
             As from `HypermodalSignal.get_abundance_errors`, those of the endmembers added.
         """
         return self._fusion._abundance_errors(self._resampled)
+
+    def get_factor_interval(self, m: Any, level: float = LEVEL) -> tuple[BaseSignal, BaseSignal]:
+        """Confidence intervals of the factors of one modality, as of the result itself.
+
+        Parameters
+        ----------
+        m
+            Name of the modality, or its signal.
+        level
+            Part of the intervals that shall hold the truth.
+
+        Returns
+        -------
+        lower, upper : BaseSignal
+            As from `HypermodalSignal.get_factor_interval`.
+        """
+        return self._fusion._factor_interval(self._fusion._name(m), level, self._resampled)
+
+    def get_abundance_interval(self, level: float = LEVEL) -> tuple[BaseSignal, BaseSignal]:
+        """Confidence intervals of the abundances, the errors of the endmembers added.
+
+        Parameters
+        ----------
+        level
+            Part of the intervals that shall hold the truth.
+
+        Returns
+        -------
+        lower, upper : BaseSignal
+            As from `HypermodalSignal.get_abundance_interval`.
+        """
+        return self._fusion._abundance_interval(level, self._resampled)

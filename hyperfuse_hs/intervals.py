@@ -1,0 +1,96 @@
+"""Confidence intervals of factors and abundances."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperfuse_hs.algorithms.confidence import bounded_interval
+from hyperfuse_hs.feasibility import estimate_factors
+from hyperfuse_hs.lead_noise import LeadNoise
+from hyperfuse_hs.result import FusionResult, Scores
+from hyperfuse_hs.unmixing import SIGNED
+
+Floats = NDArray[np.float64]
+
+LEVELS = (0.5, 0.999)
+"""Lowest and highest level: what is further out, nobody has checked."""
+
+
+def check_level(level: object) -> float:
+    """Refuse what is no probability that an interval can have.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no number, or not within `LEVELS`.
+    """
+    if isinstance(level, bool) or not isinstance(level, float | int | np.floating | np.integer):
+        raise TypeError(f"Expected level as a number such as 0.95. Got {type(level).__name__}.")
+    low, high = LEVELS
+    if not low <= level <= high:
+        hint = f" Did you mean {level / 100:g}?" if 1 < level < 100 else ""
+        raise ValueError(
+            f"Expected level, the part of the intervals that holds the truth, from {low} to "
+            f"{high}. Got {level:g}.{hint}"
+        )
+    return float(level)
+
+
+def abundance_interval(
+    result: FusionResult, noise: LeadNoise, more: Floats | None, level: float
+) -> tuple[Floats, Floats]:
+    """Confidence intervals of the abundances.
+
+    Parameters
+    ----------
+    result, noise
+        Of the fusion, and of its lead scores.
+    more
+        ``(N_all, p)`` variance besides that of the lead scores, or None.
+    level
+        Part of the intervals that shall hold the truth.
+
+    Returns
+    -------
+    lower, upper : ndarray
+        ``(N_all, p)``, NaN where excluded. They follow from abundances fitted without constraints,
+        whose errors are normal, and from what is known of the true ones: between 0 and 1, or not
+        negative, as they were asked for.
+    """
+    kept, options = ~result.excluded, result.options
+    low, high = -np.inf, np.inf
+    if options["unmixing"] not in SIGNED and options["abundances"] != "none":
+        low, high = 0.0, (1.0 if options["abundances"] == "simplex" else np.inf)
+    errors = np.full(result.coordinates.shape, np.nan)
+    errors[kept] = noise.position_variance @ noise.coordinates**2
+    errors = np.sqrt(errors if more is None else errors + more)
+    return bounded_interval(result.coordinates, errors, level, low, high)
+
+
+def factor_interval(
+    scores: Scores, result: FusionResult, name: str, errors: Floats, level: float
+) -> tuple[Floats, Floats]:
+    """Confidence intervals of the factors of a modality.
+
+    Parameters
+    ----------
+    scores, result
+        Of the fusion.
+    name
+        Of the modality.
+    errors
+        ``(p, C_all)`` standard errors.
+    level
+        Part of the intervals that shall hold the truth.
+
+    Returns
+    -------
+    lower, upper : ndarray
+        ``(p, C_all)``, NaN in excluded channels. They follow from factors fitted without
+        constraints; not negative where the data never are.
+    """
+    signed = result.options["unmixing"] in SIGNED
+    low = 0.0 if scores.modalities[name].nonnegative and not signed else -np.inf
+    estimate = estimate_factors(scores, result, name)
+    return bounded_interval(estimate.factors, errors, level, low)
