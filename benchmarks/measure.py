@@ -44,6 +44,15 @@ def measure(call: Callable[[], Result]) -> Measured[Result]:
     return Measured(result, seconds, _mebibytes("VmHWM") - before)
 
 
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, in MiB; NaN on systems other than Linux.
+
+    Not that of ``resource.getrusage``, which starts from the memory of the process that started
+    this one.
+    """
+    return _mebibytes("VmHWM")
+
+
 def _reset_peak() -> float:
     """Set the peak of the resident memory to what is resident now, and return that in MiB."""
     try:
