@@ -97,9 +97,19 @@ def make_fusion(p=3, scan=(24, 32), units="nm", masked=True, seed=0):
         modalities=modalities,
         singular_values=np.concatenate([np.geomspace(2000, 80, 42), np.linspace(69, 50, 20)]),
         edge=70.0,
+        lead_values=np.concatenate([np.geomspace(2000, 80, p), [50.0, 1e-9]]),
+        lead_edges=np.full(p + 2, 60.0),
     )
+    scores = SimpleNamespace(
+        basis=np.empty((int((~excluded).sum()), 0)),
+        modalities={name: SimpleNamespace(channels=200.0) for name in ranks},
+    )
+    errors = {name: signal * 0.05 for name, signal in factors.items()}
     return SimpleNamespace(
         modalities=tuple(factors),
+        get_factor_errors=errors.__getitem__,
+        get_factor_interval=lambda m: (factors[m] - errors[m] * 2, factors[m] + errors[m] * 2),
+        _scores=scores,
         axes_manager=axes,
         get_abundances=lambda: maps,
         get_factors=factors.__getitem__,
@@ -236,7 +246,35 @@ class TestComponents:
     def test_a_pattern_of_one_value(self):
         h = make_fusion(2)
         h.get_factors = {"Diffraction": hs.signals.Signal2D(np.zeros((2, 8, 8)))}.__getitem__
+        h.get_factor_errors = h.get_factors
         plot_components(h, names=["Diffraction"]).draw_without_rendering()
+
+    def test_errors_are_bands_bars_and_a_number(self):
+        h = make_fusion(2)
+        grid = panels_of(plot_components(h, names=["EELS", "Diffraction", "HAADF"]), 2)
+        factor = h.get_factors("EELS").data[1]
+        (band,) = grid[1, 1].collections
+        edges = band.get_paths()[0].vertices[:, 1]
+        assert edges.min() == pytest.approx(0.9 * factor.min())
+        assert edges.max() == pytest.approx(1.1 * factor.max())
+        assert [text.get_text() for text in grid[0, 2].texts] == ["± 5 %"]
+        (bar,) = grid[1, 3].containers[1].lines[2]
+        value = h.get_factors("HAADF").data[1]
+        np.testing.assert_allclose(bar.get_paths()[0].vertices[:, 0], [0.9 * value, 1.1 * value])
+
+    def test_errors_of_a_bootstrap_or_none(self):
+        h = make_fusion(2)
+        other = make_fusion(2)
+        twice = {name: h.get_factor_errors(name) * 2 for name in h.modalities}
+        other.get_factor_errors = twice.__getitem__
+        grid = panels_of(plot_components(h, names=["Diffraction"], errors=other), 2)
+        assert [text.get_text() for text in grid[0, 1].texts] == ["± 10 %"]
+        grid = panels_of(plot_components(h, names=["EELS", "Diffraction"], errors=False), 2)
+        assert not grid[0, 1].collections and not grid[0, 2].texts
+
+    def test_errors_that_are_none(self):
+        with pytest.raises(TypeError, match=r"True, False or what h.bootstrap\(\).* Got int"):
+            plot_components(make_fusion(2), errors=3)
 
     def test_chosen_modalities_labels_and_figure(self):
         figure = plt.figure(layout="constrained")
@@ -262,30 +300,44 @@ class TestScree:
         h = make_fusion(3)
         figure = plot_scree(h)
         titles = [axes.get_title() for axes in figure.axes]
-        assert titles[:2] == ["All together", "EELS: lead, rank 3"]
-        assert titles[2:] == ["EDS: lead, rank 2", "Diffraction: support, rank 40"]
-        for axes, source in zip(
-            figure.axes, [h._result, *h._result.modalities.values()], strict=False
-        ):
+        assert titles[:3] == ["All together", "Leads, denoised by all", "EELS: lead, rank 3"]
+        assert titles[3:] == ["EDS: lead, rank 2", "Diffraction: support, rank 40"]
+        panels = [figure.axes[0], *figure.axes[2:]]
+        for axes, source in zip(panels, [h._result, *h._result.modalities.values()], strict=False):
             signal, noise, edge = axes.lines[:3]
             shown = np.concatenate([signal.get_ydata(), noise.get_ydata()])
             np.testing.assert_array_equal(shown, source.singular_values)
             assert np.all(signal.get_ydata() > source.edge)
             assert edge.get_ydata()[0] == source.edge
             assert axes.get_yscale() == "log"
-        assert figure.axes[0].lines[3].get_xdata()[0] == 3.5
+            (band,) = axes.patches
+            assert band.get_y() < source.edge
+            assert band.get_y() + band.get_height() == pytest.approx(source.edge)
         texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-        assert texts == ["noise edge", "3 components"]
+        assert texts == ["noise edge", "its uncertainty"]
+
+    def test_the_leads_show_the_number_of_components(self):
+        h = make_fusion(3)
+        axes = plot_scree(h).axes[1]
+        signal, noise, edge, count = axes.lines
+        np.testing.assert_array_equal(signal.get_ydata(), h._result.lead_values[:3])
+        # A direction in which nothing is left does not stretch the axis.
+        np.testing.assert_array_equal(noise.get_ydata(), [50.0])
+        assert set(edge.get_ydata()) == {60.0}
+        assert count.get_xdata()[0] == 3.5
+        (text,) = axes.get_legend().get_texts()
+        assert text.get_text() == "3 components"
 
     def test_chosen_modalities(self):
         figure = plot_scree(make_fusion(1), names=["EDS", "HAADF"])
-        assert [axes.get_title() for axes in figure.axes] == ["All together", "EDS: lead, rank 1"]
+        titles = [axes.get_title() for axes in figure.axes]
+        assert titles == ["All together", "Leads, denoised by all", "EDS: lead, rank 1"]
 
     def test_nothing_overlaps_in_two_rows(self):
         h = make_fusion(3)
         h._result.modalities["HAADF"] = h._result.modalities["EDS"]
         figure = plot_scree(h)
-        assert len(figure.axes) == 5
+        assert len(figure.axes) == 6
         assert_nothing_overlaps(figure)
 
     def test_unknown_modality(self):

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 TRACY_WIDOM = 3.3
 """Quantile of the Tracy-Widom law (orthogonal class) exceeded once in about a thousand."""
 
+TRACY_WIDOM_LOW = -4.6
+"""Quantile of the same law that is not reached once in about a thousand."""
+
 ALLOWANCE = 0.02
 """Relative error of the edge of noise whose profile is itself taken from counts."""
 
@@ -29,13 +32,15 @@ EDGE_ITERATIONS = 100
 """Steps after which the slow rise of `_outside` is taken to end: it is at the edge then."""
 
 
-def noise_edge(n_positions: float, n_channels: float) -> float:
+def noise_edge(n_positions: float, n_channels: float, quantile: float = TRACY_WIDOM) -> float:
     """Largest singular value to expect from unit noise alone.
 
     Parameters
     ----------
     n_positions, n_channels
         Size of the matrix.
+    quantile
+        Of the Tracy-Widom law.
 
     Returns
     -------
@@ -46,7 +51,30 @@ def noise_edge(n_positions: float, n_channels: float) -> float:
     n, c = max(n_positions, 1.0), max(n_channels, 1.0)
     root = np.sqrt(n) + np.sqrt(c)
     spread = root * (1 / np.sqrt(n) + 1 / np.sqrt(c)) ** (1 / 3)
-    return float(np.sqrt(root**2 + TRACY_WIDOM * spread))
+    return float(np.sqrt(max(root**2 + quantile * spread, 0.0)))
+
+
+def edge_band(edge: float, n_positions: float, n_channels: float) -> tuple[float, float]:
+    """Say between which values the largest one of noise alone is.
+
+    Parameters
+    ----------
+    edge
+        Above which values count as signal: `noise_edge`, times the reach of uneven noise with its
+        allowance where there is such.
+    n_positions, n_channels
+        Size of the matrix.
+
+    Returns
+    -------
+    low, high : float
+        It is so in 998 of 1000 cases by the law of Tracy and Widom; where the noise is uneven,
+        also if its profile is wrong by `ALLOWANCE` either way. The high end is `edge`.
+    """
+    even = noise_edge(n_positions, n_channels)
+    low = edge * noise_edge(n_positions, n_channels, TRACY_WIDOM_LOW) / even
+    known = np.isclose(edge, even, rtol=1e-9)
+    return (low if known else low / (1 + ALLOWANCE) ** 2), edge
 
 
 class Unevenness(NamedTuple):

@@ -42,9 +42,15 @@ def plot_components(
     *,
     names: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
+    errors: Any = True,
     figure: Figure | None = None,
 ) -> Figure:
     """Show each component in a row: its abundance map and its factor in each modality.
+
+    Bands around curves and error bars at the ends of bars are intervals that hold the truth in
+    95 %; of a spectrum with many counts they are no wider than the line. An image has no room for
+    an interval in each channel: the number in its corner is the standard error of the pattern as a
+    whole, in parts of the pattern (root of the sum of squares over all channels).
 
     Two-dimensional factors have a square-root colour scale on which the brightest 0.5 % of the
     channels (the direct beam) saturate, so that weak reflections show. Of scans with more than two
@@ -58,6 +64,9 @@ def plot_components(
         Modalities to show, in this order; by default all.
     labels
         One label for each component, by default ``"Component 0"`` and so on.
+    errors
+        Whether to show them; or the outcome of `HypermodalSignal.bootstrap`, to show its errors,
+        which include those of the endmembers.
     figure
         Where to draw; best one with ``layout="constrained"``. By default a new figure.
 
@@ -70,7 +79,10 @@ def plot_components(
     ------
     ValueError
         If a name is not that of a modality, or the number of labels is not that of components.
+    TypeError
+        If `errors` is neither True nor False nor a bootstrap.
     """
+    source = _source_of_errors(h, errors)
     chosen = chosen_names(h, names)
     abundances = np.asarray(h.get_abundances().data)
     titles = component_labels(labels, len(abundances), "Component {}")
@@ -82,6 +94,10 @@ def plot_components(
     _draw_abundances(grid[:, 0], h, abundances)
     for column, name, signal in zip(grid.T[1:], chosen, factors, strict=True):
         note = (_draw_numbers, _draw_spectra, _draw_patterns)[_kind(signal)](column, signal)
+        if source is not None:
+            (_mark_numbers, _mark_spectra, _mark_patterns)[_kind(signal)](
+                column, signal, source, name
+            )
         role = h._result.modalities[name].role
         column[0].set_title(f"{name}\n{role}{note}", fontsize=TITLE_SIZE)
     for number, title in enumerate(titles):
@@ -97,6 +113,18 @@ def plot_components(
             fontweight="bold",
         )
     return figure
+
+
+def _source_of_errors(h: Any, errors: Any) -> Any:
+    """Return what has the errors to show; None for none."""
+    if isinstance(errors, bool | np.bool_):
+        return h if errors else None
+    if not hasattr(errors, "get_factor_interval"):
+        raise TypeError(
+            "Expected errors=True, False or what h.bootstrap() returned. "
+            f"Got {type(errors).__name__}."
+        )
+    return errors
 
 
 def _kind(signal: Any) -> int:
@@ -188,3 +216,46 @@ def _draw_numbers(column: NDArray[Any], signal: Any) -> str:
     column[-1].xaxis.set_major_locator(MaxNLocator(2))
     _label_last(column, "Counts")
     return ""
+
+
+def _mark_spectra(column: NDArray[Any], signal: Any, source: Any, name: str) -> None:
+    """Lay bands around curves."""
+    axis = signal.axes_manager.signal_axes[0].axis
+    ends = [np.asarray(end.data, dtype=float) for end in source.get_factor_interval(name)]
+    for number, (axes, low, high) in enumerate(zip(column, *ends, strict=True)):
+        bottom = axes.get_ylim()[0]
+        axes.fill_between(axis, low, high, color=colour_of(number), alpha=0.3, linewidth=0)
+        # A band that goes far below zero would squeeze the curve.
+        axes.set_ylim(bottom=bottom)
+
+
+def _mark_numbers(column: NDArray[Any], signal: Any, source: Any, name: str) -> None:
+    """Set error bars on the ends of bars."""
+    values = np.asarray(signal.data, dtype=float).reshape(len(column))
+    ends = [np.asarray(e.data, dtype=float).reshape(-1) for e in source.get_factor_interval(name)]
+    for axes, value, low, high in zip(column, values, *ends, strict=True):
+        beside = np.maximum([[value - low], [high - value]], 0.0)
+        axes.errorbar(value, 0, xerr=beside, color="0.5", capsize=3, linewidth=1.5)
+    left, right = column[-1].get_xlim()
+    column[-1].set_xlim(left, max(right, 1.05 * float(np.nanmax(ends[1]))))
+
+
+def _mark_patterns(column: NDArray[Any], signal: Any, source: Any, name: str) -> None:
+    """Write the relative error of the whole pattern into its corner."""
+    patterns = np.asarray(signal.data, dtype=float).reshape(len(column), -1)
+    errors = np.asarray(source.get_factor_errors(name).data, dtype=float).reshape(patterns.shape)
+    known = np.isfinite(patterns) & np.isfinite(errors)
+    for axes, pattern, error, where in zip(column, patterns, errors, known, strict=True):
+        size = float(np.sum(pattern[where] ** 2))
+        if size > 0:
+            ratio = 100 * np.sqrt(float(np.sum(error[where] ** 2)) / size)
+            axes.text(
+                0.97,
+                0.97,
+                f"± {ratio:.2g} %" if ratio < 99.5 else "± > 99 %",
+                transform=axes.transAxes,
+                ha="right",
+                va="top",
+                fontsize=SMALL_SIZE,
+                bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1.5},
+            )

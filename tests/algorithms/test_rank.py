@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 
 from hyperfuse_hs.algorithms.noise import effective_channels, poisson_variance
 from hyperfuse_hs.algorithms.rank import (
+    ALLOWANCE,
+    edge_band,
     noise_edge,
     score_noise,
     signal_strength,
@@ -34,6 +36,25 @@ def test_gaussian_noise_stays_below_its_edge_and_near_it(n, c):
     assert max(tops) < noise_edge(n, c)
     # A single channel has no largest of many: its norm is sqrt(N), the edge sqrt(N) + 1 and more.
     assert np.mean(tops) > (0.8 if c == 1 else 0.92) * noise_edge(n, c)
+
+
+@pytest.mark.parametrize(("n", "c"), [(400, 30), (120, 120), (40, 500)])
+def test_the_largest_value_of_noise_is_within_the_band_of_its_edge(n, c):
+    rng = np.random.default_rng(2)
+    tops = np.array([leading(rng.standard_normal((n, c)))[0] for _ in range(40)])
+    low, high = edge_band(noise_edge(n, c), n, c)
+    assert high == noise_edge(n, c)
+    assert (low < tops).all() and (tops < high).all()
+    # It is no wider than it has to be.
+    assert high - low < 3 * np.ptp(tops)
+
+
+def test_the_band_of_uneven_noise_allows_for_its_profile():
+    even, _ = edge_band(noise_edge(300, 50), 300, 50)
+    edge = 1.3 * (1 + ALLOWANCE) * noise_edge(300, 50)
+    low, high = edge_band(edge, 300, 50)
+    assert high == edge
+    assert low == pytest.approx(1.3 * even / (1 + ALLOWANCE))
 
 
 @pytest.mark.parametrize("mean", [0.05, 1.0, 30.0])
