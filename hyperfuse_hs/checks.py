@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hyperfuse_hs.algorithms.survey import Survey
+from hyperfuse_hs.concerns import concerning
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.model import Source
 
@@ -51,11 +52,12 @@ def check_facts(source: Source, facts: Survey) -> None:
     name = source.modality.name
     check_values(source, facts)
     if facts.minimum == facts.maximum:
-        raise ValueError(
-            f"Expected data that vary. Got {facts.minimum:g} everywhere in {name}"
-            + (" that is not masked (True = excluded)" if _is_masked(source) else "")
-            + ". Leave it out."
-        )
+        with concerning("signals", name):
+            raise ValueError(
+                f"Expected data that vary. Got {facts.minimum:g} everywhere in {name}"
+                + (" that is not masked (True = excluded)" if _is_masked(source) else "")
+                + ". Leave it out."
+            )
 
 
 def _is_masked(source: Source) -> bool:
@@ -72,18 +74,23 @@ def check_values(source: Source, facts: Survey) -> None:
         NaN or infinite values, values too large or small to compute with, or negative counts.
     """
     name = source.modality.name
-    refuse_not_finite(source.modality, facts)
-    largest = max(abs(facts.minimum), abs(facts.maximum))
+    with concerning("signals", name):
+        refuse_not_finite(source.modality, facts)
+        _check_reach(name, max(abs(facts.minimum), abs(facts.maximum)))
+    if source.noise == "poisson" and source.variance is None and facts.minimum < 0:
+        with concerning("noise", name):
+            raise ValueError(
+                f'noise="poisson" expects counts, which are not negative. Got a minimum of '
+                f'{facts.minimum:g} in {name}. Use noise={{"{name}": "gaussian"}} or "auto".'
+            )
+
+
+def _check_reach(name: str, largest: float) -> None:
     if largest and not SMALLEST < largest < LARGEST:
         raise ValueError(
             f"Expected values whose largest is between {SMALLEST:g} and {LARGEST:g}, to be squared "
             f"in single precision. Got {largest:g} in {name}. Change their units, e.g. "
             f"signal / {largest:.0e}."
-        )
-    if source.noise == "poisson" and source.variance is None and facts.minimum < 0:
-        raise ValueError(
-            f'noise="poisson" expects counts, which are not negative. Got a minimum of '
-            f'{facts.minimum:g} in {name}. Use noise={{"{name}": "gaussian"}} or "auto".'
         )
 
 
@@ -119,7 +126,7 @@ def leave_out_empty(
     warnings.warn(
         f"{np.count_nonzero(empty)} probe position(s) without any counts are excluded.",
         UserWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
     if not isinstance(scale, str):
         scale = {n: None if v is None else v[~empty] for n, v in scale.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperfuse_hs.concerns import concerning
 from hyperfuse_hs.options import Options, check_lead, one_of
 from hyperfuse_hs.result import Choices
 from hyperfuse_hs.unmixing import ABUNDANCES, SIGNED, UNMIXING
@@ -71,6 +72,27 @@ def make_choices(
     TypeError, ValueError
         An option has an unknown value or does not go with another.
     """
+    with concerning("unmixing"):
+        _check_unmixing(unmixing)
+    with concerning("abundances"):
+        one_of("abundances", abundances, ABUNDANCES)
+        if isinstance(unmixing, str) and unmixing in SIGNED and abundances == "nonnegative":
+            raise ValueError(
+                f'unmixing="{unmixing}" gives signed components, which have no non-negative '
+                'abundances. Got abundances="nonnegative". Use unmixing="nmf" for these.'
+            )
+    with concerning("roles"):
+        chosen = options.roles(roles)
+    with concerning("weights"):
+        weighted = options.weights(weights)
+    with concerning("roles"):
+        check_lead(options.names, chosen, weighted, unread)
+    with concerning("n_components"):
+        count = count_of(n_components)
+    return Choices(count, chosen, weighted, unmixing, abundances, seed)
+
+
+def _check_unmixing(unmixing: Any) -> None:
     if isinstance(unmixing, type):
         raise TypeError(
             f"unmixing must be one of {', '.join(UNMIXING)}, or an object with a method fit. Got "
@@ -78,22 +100,6 @@ def make_choices(
         )
     if not callable(getattr(unmixing, "fit", None)):
         one_of("unmixing", unmixing, UNMIXING, " (or an object with a method fit)")
-    one_of("abundances", abundances, ABUNDANCES)
-    if isinstance(unmixing, str) and unmixing in SIGNED and abundances == "nonnegative":
-        raise ValueError(
-            f'unmixing="{unmixing}" gives signed components, which have no non-negative '
-            'abundances. Got abundances="nonnegative". Use unmixing="nmf" for these.'
-        )
-    chosen, weighted = options.roles(roles), options.weights(weights)
-    check_lead(options.names, chosen, weighted, unread)
-    return Choices(
-        count_of(n_components),
-        chosen,
-        weighted,
-        unmixing,
-        abundances,
-        seed,
-    )
 
 
 def count_of(n_components: Any) -> int | None:

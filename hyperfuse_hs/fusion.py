@@ -11,7 +11,8 @@ from hyperspy.signal import BaseSignal
 from hyperfuse_hs import inputs, model
 from hyperfuse_hs import options as opts
 from hyperfuse_hs.checks import check_facts, check_size, check_values, leave_out_empty
-from hyperfuse_hs.choices import make_choices, seed_of
+from hyperfuse_hs.choices import AGAIN, make_choices, seed_of
+from hyperfuse_hs.concerns import concerning
 from hyperfuse_hs.signals.hypermodal import HypermodalSignal
 
 
@@ -30,7 +31,10 @@ def fuse(
     signal_masks: Mapping[Any, Any] | None = None,
     random_state: int | np.random.Generator | None = None,
     show_progressbar: bool | None = None,
-) -> HypermodalSignal:
+    interactive: bool | None = None,
+    display: bool = True,
+    toolkit: Any = None,
+) -> HypermodalSignal | Any:
     """Decompose co-registered signals of one scan together.
 
     Every signal m is modelled as ``X_m ~ diag(s) A E_m``: abundances A (shared; rows sum to one),
@@ -78,17 +82,30 @@ def fuse(
         Seed or generator of the random starts.
     show_progressbar
         None for HyperSpy's preference.
+    interactive
+        True opens the graphical interface, where the signals of the session can be picked, and
+        the options given are the first entries. False fuses at once. None does that too, unless
+        there is one signal only and a toolkit that shows the interface: a notebook with ipywidgets,
+        or traitsui where matplotlib opens windows of Qt.
+    display
+        Whether the interface is shown, or its widgets returned, for tests or to be shown otherwise.
+    toolkit
+        ``"ipywidgets"``, ``"traitsui"``, several of them, or None for all that are installed and
+        enabled in HyperSpy's preferences.
 
     Returns
     -------
     HypermodalSignal
-        Its data are the abundances.
+        Its data are the abundances. With the graphical interface None, or with ``display=False`` a
+        dict of the widgets by toolkit.
 
     Raises
     ------
     TypeError, ValueError
         Something does not fit; the message says what was expected. All signals keep the learning
         results that they had.
+    ImportError, NotImplementedError
+        There is no toolkit to show the interface with, or not the one asked for.
 
     Examples
     --------
@@ -99,44 +116,83 @@ def fuse(
     >>> h.modalities
     ['EELS', 'EDS']
     """
-    signals = list(signals) if not isinstance(signals, BaseSignal) else [signals]
-    opts.check_signals(signals)
-    options = opts.Options(opts.name_signals(signals, names), signals)
-    seed = seed_of(random_state)
-    choices = make_choices(options, n_components, roles, weights, unmixing, abundances, seed)
+    signals = [signals] if isinstance(signals, BaseSignal) else list(signals)
+    given = {
+        "n_components": n_components,
+        "names": names,
+        "roles": roles,
+        "noise": noise,
+        "weights": weights,
+        "scale": scale,
+        "unmixing": unmixing,
+        "abundances": abundances,
+        "navigation_mask": navigation_mask,
+        "signal_masks": signal_masks,
+        "random_state": random_state,
+    }
+    if interactive or (interactive is None and len(signals) == 1 and _has_gui()):
+        from hyperfuse_hs.gui.tool import Fuser
+
+        return Fuser(signals, **given).gui(display=display, toolkit=toolkit)
+    return _decompose(signals, given, show_progressbar)
+
+
+def _has_gui() -> bool:
+    from hyperfuse_hs.gui.toolkits import present
+
+    return present()
+
+
+def _decompose(
+    signals: list[BaseSignal], given: dict[str, Any], show_progressbar: bool | None
+) -> HypermodalSignal:
+    """Fuse signals with the options given, all of them."""
+    with concerning("signals"):
+        opts.check_signals(signals)
+    with concerning("names"):
+        options = opts.Options(opts.name_signals(signals, given["names"]), signals)
+    with concerning("random_state"):
+        seed = seed_of(given["random_state"])
+    choices = make_choices(
+        options, **{key: given[key] for key in AGAIN if key != "random_state"}, seed=seed
+    )
     passive = {n for n, role in choices.roles.items() if role == "passive"}
     passive |= {n for n, weight in choices.weights.items() if weight == 0}
-    sources = inputs.make_sources(
-        signals,
-        options,
-        noise,
-        passive,
-        navigation_mask,
-        signal_masks,
-        inputs.progress(show_progressbar),
-    )
+    watch = inputs.progress(show_progressbar)
+    about_data = {key: given[key] for key in ("noise", "navigation_mask", "signal_masks")}
+    sources = inputs.make_sources(signals, options, passive=passive, watch=watch, **about_data)
     first = sources[0].modality
-    scale = inputs.scale_of(scale, options, first.excluded_positions, first.navigation_shape)
-    check_size(choices.n_components, sources)
+    with concerning("scale"):
+        shape, excluded = first.navigation_shape, first.excluded_positions
+        scale = inputs.scale_of(given["scale"], options, excluded, shape)
+    with concerning("n_components"):
+        check_size(choices.n_components, sources)
     facts = model.survey_all(sources)
     for source in sources:
         if not source.passive:
             check_facts(source, facts[source.modality.name])
     sources, scale = leave_out_empty(sources, facts, scale)
-    check_size(choices.n_components, sources)
+    with concerning("n_components"):
+        check_size(choices.n_components, sources)
     scores = model.compress_all(sources, facts, scale, seed)
     for source in sources:
         check_values(source, facts[source.modality.name])
     natives = dict(zip(options.names, signals, strict=True))
-    h = HypermodalSignal.from_fusion(scores, model.unmix(scores, choices), natives, choices)
+    with watch(1, "Unmixing") as tick, concerning("n_components"):
+        result = model.unmix(scores, choices)
+        # Whoever watches may end it here for the last time: signals are changed from here on.
+        tick(1)
+    h = HypermodalSignal.from_fusion(scores, result, natives, choices)
+    h._asked = {**given, "names": options.names, "random_state": seed}
     h.write_back()
     return h
 
 
-def fuse_method(self: BaseSignal, *others: BaseSignal, **options: Any) -> HypermodalSignal:
+def fuse_method(self: BaseSignal, *others: BaseSignal, **options: Any) -> HypermodalSignal | Any:
     """Decompose this signal and others of the same scan together.
 
-    Same as ``hyperfuse_hs.fuse([signal, *others], **options)``, see there for the options.
+    Same as ``hyperfuse_hs.fuse([signal, *others], **options)``, see there for the options. Without
+    others, in a notebook, it opens the graphical interface.
 
     Parameters
     ----------

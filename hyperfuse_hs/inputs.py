@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import dask.array as da
@@ -13,10 +14,13 @@ from hyperspy.signal import BaseSignal
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from hyperfuse_hs.concerns import concerning
 from hyperfuse_hs.modality import Modality, Tick, Watch, unwatched
 from hyperfuse_hs.model import Source
 from hyperfuse_hs.noise_model import NOISE_KINDS
 from hyperfuse_hs.options import Options, mask_of, one_of
+
+_given_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 
 def scan_shape(signals: Sequence[BaseSignal], names: Sequence[str]) -> tuple[int, ...]:
@@ -137,20 +141,25 @@ def make_sources(
         A mask or the noise does not fit.
     """
     shape = scan_shape(signals, options.names)
-    positions = mask_of(navigation_mask, shape, "navigation_mask")
-    if signal_masks is not None and not isinstance(signal_masks, Mapping):
-        raise TypeError(
-            f"Expected signal_masks as a dict such as {{{options.names[0]!r}: mask}}. "
-            f"Got {type(signal_masks).__name__}."
-        )
-    masks = options.by_name("signal_masks", signal_masks or {}, None)
-    kinds = options.by_name("noise", noise, "auto")
+    with concerning("navigation_mask"):
+        positions = mask_of(navigation_mask, shape, "navigation_mask")
+    with concerning("signal_masks"):
+        if signal_masks is not None and not isinstance(signal_masks, Mapping):
+            raise TypeError(
+                f"Expected signal_masks as a dict such as {{{options.names[0]!r}: mask}}. "
+                f"Got {type(signal_masks).__name__}."
+            )
+        masks = options.by_name("signal_masks", signal_masks or {}, None)
+    with concerning("noise"):
+        kinds = options.by_name("noise", noise, "auto")
     sources = []
     for name, signal in zip(options.names, signals, strict=True):
         data, ndim = arranged(signal)
-        channels = mask_of(masks[name], tuple(data.shape[ndim:]), f"The signal mask of {name}")
+        with concerning("signal_masks", name):
+            channels = mask_of(masks[name], tuple(data.shape[ndim:]), f"The signal mask of {name}")
         modality = Modality(name, data, ndim, positions, channels, watch)
-        kind, variance = _noise(signal, kinds[name], modality)
+        with concerning("noise", name):
+            kind, variance = _noise(signal, kinds[name], modality)
         sources.append(Source(modality, kind, variance, name in set(passive)))
     return sources
 
@@ -238,8 +247,24 @@ def _intensity(
     return kept
 
 
+@contextmanager
+def watching(watch: Watch) -> Iterator[None]:
+    """Show the progress of what is called in this context, in this thread, by `watch` only.
+
+    An error that its ticks raise ends the pass.
+    """
+    token = _given_watch.set(watch)
+    try:
+        yield
+    finally:
+        _given_watch.reset(token)
+
+
 def progress(show_progressbar: bool | None) -> Watch:
     """Progress bars over the pieces of every pass, by HyperSpy's convention."""
+    given = _given_watch.get()
+    if given is not None:
+        return given
     if show_progressbar is None:
         show_progressbar = hs.preferences.General.show_progressbar
 

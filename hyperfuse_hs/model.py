@@ -20,6 +20,7 @@ from hyperfuse_hs.algorithms import coupling, rank
 from hyperfuse_hs.algorithms.lowrank import LowRank
 from hyperfuse_hs.algorithms.orthonormal import extended
 from hyperfuse_hs.algorithms.survey import Survey
+from hyperfuse_hs.concerns import concerning
 from hyperfuse_hs.express import express, passive_scores, project_on, project_passive
 from hyperfuse_hs.joint import ordered_basis, settle
 from hyperfuse_hs.lead import lead_plane
@@ -201,14 +202,19 @@ def _noise(source: Source, facts: Survey) -> NoiseModel:
     variance = None
     if source.variance is not None:
         found = compression.survey(source.variance)
-        if found.n_not_finite or found.minimum < 0 or found.maximum == 0:
-            raise ValueError(
-                f"The {source.variance.name} must be finite, not negative and not zero everywhere "
-                f'(noise="none" says that there is no noise). Got {found.n_not_finite} NaN or '
-                f"infinite value(s), and others from {found.minimum:g} to {found.maximum:g}."
-            )
+        with concerning("noise", source.modality.name):
+            _check_variance(source.variance.name, found)
         variance = found.channel_sum / source.modality.n_positions
     return noise_model(source.noise, source.modality, facts, variance)
+
+
+def _check_variance(name: str, found: Survey) -> None:
+    if found.n_not_finite or found.minimum < 0 or found.maximum == 0:
+        raise ValueError(
+            f"The {name} must be finite, not negative and not zero everywhere "
+            f'(noise="none" says that there is no noise). Got {found.n_not_finite} NaN or '
+            f"infinite value(s), and others from {found.minimum:g} to {found.maximum:g}."
+        )
 
 
 def _scores(

@@ -11,6 +11,7 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 from numpy.typing import NDArray
 
+from hyperfuse_hs.concerns import concerning
 from hyperfuse_hs.result import ROLES
 
 SHORT_NAMES = {"EELS": "EELS", "EDS": "EDS", "diffraction": "Diffraction"}
@@ -197,17 +198,19 @@ def check_lead(
     """
     for name in unread:
         if roles.get(name, "passive") in ("lead", "support") or weights.get(name, 0.0) > 0:
-            raise ValueError(
-                f"{name} was passive in the fusion: its data were read for its factors only, so "
-                "it cannot take another role now. Fuse the signals again."
-            )
+            with concerning("roles", name):
+                raise ValueError(
+                    f"{name} was passive in the fusion: its data were read for its factors only, "
+                    "so it cannot take another role now. Fuse the signals again."
+                )
     idle = [name for name in names if weights.get(name, 1.0) == 0]
     for name in idle:
         if roles.get(name, "passive") != "passive":
-            raise ValueError(
-                f"A weight of 0 makes {name} passive. Got roles={{{name!r}: {roles[name]!r}}}. "
-                "Give it a weight above 0 or another role."
-            )
+            with concerning("weights", name):
+                raise ValueError(
+                    f"A weight of 0 makes {name} passive. Got roles={{{name!r}: {roles[name]!r}}}. "
+                    "Give it a weight above 0 or another role."
+                )
     out = {*idle, *unread}
     able = [n for n in names if n not in out and roles.get(n, "auto") in ("auto", "lead")]
     if not able:

@@ -14,6 +14,7 @@ from hyperfuse_hs.algorithms.abundance import (
     simplex_abundances,
     unconstrained_abundances,
 )
+from hyperfuse_hs.concerns import concerning
 from hyperfuse_hs.lead import LeadScores, check_directions
 
 UNMIXING = ("face_mixture", "minimum_volume", "vertex", "nmf", "orthomax", "none")
@@ -120,7 +121,8 @@ def unmix_simplex(
     elif method == "vertex":
         endmembers = simplex.vertex_component_analysis(points, n_components, random_state=seed)
     else:
-        endmembers = endmembers_of(method.fit(points, n_components, noise), n_components)
+        with concerning("unmixing"):
+            endmembers = endmembers_of(method.fit(points, n_components, noise), n_components)
     coordinates = affine_coordinates(points, endmembers)
     return Unmixed(_abundances(lead, endmembers, abundances), coordinates, **extra)
 

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "hyperfuse_hs"
 # A module imports from its own layer and from those below it; the lowest layer comes first.
 LAYERS = (
     {"algorithms"},
+    {"concerns"},
     {"cluster", "modality", "origin", "streaming"},
     {
         "projection",
@@ -54,6 +55,7 @@ HANDED_UP = {("signals", "plotting"), ("signals", "gui"), ("fusion", "gui")}
 
 ARRAYS_ONLY = {"numpy", "scipy", "numba", *sys.stdlib_module_names}
 NO_HYPERSPY = {
+    "concerns",
     "algorithms",
     "modality",
     "cluster",
@@ -81,8 +83,14 @@ HYPERSPY_WORLD = {
     "orix",
     "traits",
 }
-# Optional packages, and the only places that import them.
+# Optional packages and traits, and the only places that import them.
 OPTIONAL = {
+    "traits": ("gui",),
+    "ipywidgets": ("gui",),
+    "IPython": ("gui",),
+    "traitsui": ("gui",),
+    "pyface": ("gui",),
+    "ipympl": ("gui",),
     "exspy": ("signals.eels", "signals.eds", "data"),
     "pyxem": ("signals.diffraction",),
     "diffsims": ("data",),
@@ -256,6 +264,10 @@ def test_the_package_was_found():
         ("fusion", "from hyperfuse_hs.data import tio2_polymorphs"),
         ("data.phantoms", "from hyperfuse_hs.fusion import fuse"),
         ("plotting", "from hyperfuse_hs import fuse"),
+        ("plotting", "import ipywidgets"),
+        ("fusion", "def f():\n    import traits.api"),
+        ("fusion", "from hyperfuse_hs.gui.tool import Fuser"),
+        ("signals.figures", "from traits.api import HasTraits"),
     ],
 )
 def test_the_checker_catches_a_forbidden_import(module, source):
@@ -275,6 +287,8 @@ def test_the_checker_catches_a_forbidden_import(module, source):
         ("signals.hypermodal", "def f():\n    from hyperfuse_hs.plotting import plot_components"),
         ("signals.eels", "from exspy.signals import EELSSpectrum"),
         ("data.crystal", "import diffsims\nfrom hyperfuse_hs.data import spectra"),
+        ("gui.tool", "import traits.api as t\nfrom hyperfuse_hs.fusion import fuse"),
+        ("fusion", "def f():\n    from hyperfuse_hs.gui.tool import Fuser"),
         ("__main__", "from hyperfuse_hs import data, fuse, plotting"),
     ],
 )

@@ -1,12 +1,20 @@
-"""Figures of a fusion: components, scree plots, faces and feasible ranges.
+"""Figures of a fusion: components, residuals, scree plots, faces and feasible ranges.
 
 Each function takes a :class:`~hyperfuse_hs.signals.hypermodal.HypermodalSignal` and returns a
 matplotlib figure. Components count from 0, as everywhere in HyperSpy.
 """
 
+from hyperfuse_hs.plotting.browser import plot_component, plot_residuals
 from hyperfuse_hs.plotting.components import plot_components
 from hyperfuse_hs.plotting.faces import plot_faces
 from hyperfuse_hs.plotting.ranges import plot_feasible_range
 from hyperfuse_hs.plotting.scree import plot_scree
 
-__all__ = ["plot_components", "plot_faces", "plot_feasible_range", "plot_scree"]
+__all__ = [
+    "plot_component",
+    "plot_components",
+    "plot_faces",
+    "plot_feasible_range",
+    "plot_residuals",
+    "plot_scree",
+]

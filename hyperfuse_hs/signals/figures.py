@@ -31,6 +31,72 @@ class PlottedFusion(MeasuredFusion):
         self._whole()
         return plot_components(self, **kwargs)
 
+    def plot_component(self, component: int, **kwargs: Any) -> Figure:
+        """Figure of one component with its errors: abundance, and factor in every modality.
+
+        Parameters
+        ----------
+        component
+            Which one, counted from 0.
+        **kwargs
+            As in `hyperfuse_hs.plotting.plot_component`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+        """
+        from hyperfuse_hs.plotting import plot_component
+
+        self._whole()
+        return plot_component(self, component, **kwargs)
+
+    def plot_residuals(self, **kwargs: Any) -> Figure:
+        """Figure of where the model does not fit, in one pass over the data of every modality.
+
+        Parameters
+        ----------
+        **kwargs
+            As in `hyperfuse_hs.plotting.plot_residuals`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+        """
+        from hyperfuse_hs.plotting import plot_residuals
+
+        self._whole()
+        return plot_residuals(self, **kwargs)
+
+    def gui(self, display: bool = True, toolkit: Any = None, **kwargs: Any) -> Any:
+        """Open the graphical interface on this result.
+
+        Parameters
+        ----------
+        display
+            Whether it is shown, or its widgets are returned.
+        toolkit
+            ``"ipywidgets"``, ``"traitsui"``, several of them, or None for all that are installed
+            and enabled.
+        **kwargs
+            Handed to the toolkits.
+
+        Returns
+        -------
+        None or dict
+            With ``display=False`` the widgets by toolkit.
+
+        Raises
+        ------
+        ImportError, NotImplementedError, ValueError
+            There is no toolkit to show it with.
+        """
+        from hyperfuse_hs.gui.reopen import reopened
+
+        self._whole()
+        return reopened(self).gui(display=display, toolkit=toolkit, **kwargs)
+
     def plot_scree(self, **kwargs: Any) -> Figure:
         """Figure of the singular values of each modality and jointly, with the noise edge.
 

@@ -12,6 +12,7 @@ from hyperfuse_hs import express, inputs, model
 from hyperfuse_hs import options as options_
 from hyperfuse_hs.checks import refuse_not_finite
 from hyperfuse_hs.choices import choices_for
+from hyperfuse_hs.concerns import concerning
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.purification import purified
 from hyperfuse_hs.signals import templates
@@ -195,8 +196,11 @@ class HypermodalSignal(PlottedFusion):
         reader = options_.Options(names, [self._natives.get(name) for name in names])
         unread = [name for name, part in scores.modalities.items() if not part.scores.size]
         choices = choices_for(reader, choices, options, unread)
-        result = model.unmix(scores, choices)
-        return HypermodalSignal._wrap(scores, result, self._templates, self._natives, choices)
+        with concerning("n_components"):
+            result = model.unmix(scores, choices)
+        h = HypermodalSignal._wrap(scores, result, self._templates, self._natives, choices)
+        h._asked = self._asked
+        return h
 
     def couple(self, signal: BaseSignal, name: str | None = None) -> HypermodalSignal:
         """Add a signal that only receives factors, in one pass over it.
@@ -308,9 +312,11 @@ class HypermodalSignal(PlottedFusion):
         name = None if m is None else self._name(m)
         assert self._scores is not None and self._choices is not None
         pure = purified(self._scores, result, self._templates, component, name, region)
-        return HypermodalSignal._wrap(
+        h = HypermodalSignal._wrap(
             self._scores, pure, self._templates, self._natives, self._choices
         )
+        h._asked = self._asked
+        return h
 
     def write_back(self) -> None:
         """Write the result onto every native signal, as HyperSpy's learning results.

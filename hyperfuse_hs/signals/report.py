@@ -77,6 +77,23 @@ def _significance(result: FusionResult) -> list[str]:
     return lines
 
 
+def edge_text(result: FusionResult) -> str:
+    """Say how many components stand out of the noise, next to the number there is.
+
+    Parameters
+    ----------
+    result
+        The fusion.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    together = significant_count(result.lead_values, result.lead_edges)
+    return f"{together} components stand out of the noise; {result.n_components} are shown."
+
+
 def _spread(starts: NDArray[np.float64]) -> str:
     """Say how many searches agree, in natural units of the log-likelihood of a position."""
     behind = starts.max() - starts

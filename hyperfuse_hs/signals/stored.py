@@ -23,6 +23,8 @@ class StoredFusion(BaseSignal):
     _choices: Choices | None = None
     _templates: dict[str, dict[str, Any]]
     _natives: dict[str, BaseSignal]
+    _asked: dict[str, Any] | None = None
+    """What `fuse` was asked for; not kept in files."""
 
     @classmethod
     def from_fusion(
@@ -107,6 +109,7 @@ class StoredFusion(BaseSignal):
         """Give a copy what files, and so the dictionaries of HyperSpy, do not keep."""
         if isinstance(fresh, StoredFusion) and self._result is not None:
             fresh._natives, fresh._choices = dict(self._natives), self._choices
+            fresh._asked = self._asked
         return fresh
 
     def _fusion(self) -> FusionResult:

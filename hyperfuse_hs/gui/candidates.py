@@ -1,0 +1,162 @@
+"""Signals that may be fused: those passed, and those of the user's session."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import traits.api as t
+from hyperspy.signal import BaseSignal
+
+from hyperfuse_hs.inputs import check_scan
+from hyperfuse_hs.options import ROLE_CHOICES, automatic_name, check_signals, free_name
+from hyperfuse_hs.signals.hypermodal import HypermodalSignal
+
+
+class Candidate(t.HasTraits):
+    """One signal, whether to fuse it, and how."""
+
+    signal = t.Instance(BaseSignal)
+    variable = t.Str(desc="name of the variable that holds the signal")
+    description = t.Str(desc="class, shape and title")
+    fits = t.Bool(True, desc="whether its scan is that of the others")
+    reason = t.Str(desc="why it does not fit")
+    hint = t.Str(desc="code that makes it fit")
+    modality = t.Str(desc="name that it has in the result, empty if it is not in it")
+    chosen = t.Bool(False, desc="whether to fuse it")
+    name = t.Str(desc="name of the modality")
+    role = t.Enum(*ROLE_CHOICES, desc="whether its variation defines the components")
+    noise = t.Str("auto", desc="kind of noise, or its variance: a number or a variable")
+    weight = t.Str("auto", desc="factor on unit noise; 0 is passive")
+    signal_mask = t.Str(desc="variable with the excluded channels (True = excluded)")
+    errors = t.Dict(t.Str, t.Str, desc="message beside each of these")
+
+
+def session_variables() -> dict[str, Any]:
+    """Variables of the IPython session, if there is one."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return {}
+    shell = get_ipython()
+    return {} if shell is None else shell.user_ns
+
+
+def visible(variables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield variables that a user has named, without those that IPython adds."""
+    for name, value in list(variables.items()):
+        usable = name.isidentifier() and not keyword.iskeyword(name)
+        if usable and not name.startswith("_") and name not in ("In", "Out"):
+            yield name, value
+
+
+def variable_of(value: Any, variables: Mapping[str, Any]) -> str:
+    """Name of the variable that holds a value, or an empty text."""
+    return next((name for name, item in visible(variables) if item is value), "")
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value may be a mask, a variance or a map: a signal or an array."""
+    return isinstance(value, BaseSignal) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def find_candidates(
+    signals: Sequence[BaseSignal], names: Sequence[str] | None, variables: Mapping[str, Any]
+) -> list[Candidate]:
+    """List the signals passed, which are chosen, and then the others of the session.
+
+    Parameters
+    ----------
+    signals
+        Passed by the user.
+    names
+        One for each of them, or None.
+    variables
+        Of the session, by name.
+
+    Returns
+    -------
+    list of Candidate
+        Those that fit first. Neither results of fusions nor masks are listed.
+    """
+    passed = {id(signal) for signal in signals}
+    others = {}
+    for _, value in visible(variables):
+        is_other = isinstance(value, BaseSignal) and not isinstance(value, HypermodalSignal)
+        if is_other and value.data.dtype != bool and id(value) not in passed:
+            others[id(value)] = value
+    scan = scan_of(signals)
+    taken: list[str] = []
+    found = []
+    for number, signal in enumerate([*signals, *others.values()]):
+        given = names[number] if names is not None and number < len(names) else ""
+        name = given or free_name(automatic_name(signal), taken)
+        taken.append(name)
+        found.append(make_candidate(signal, name, variable_of(signal, variables), scan))
+        found[-1].chosen = number < len(signals)
+    return sorted(found, key=lambda item: not (item.fits or item.chosen))
+
+
+def scan_of(signals: Sequence[BaseSignal]) -> tuple[str, tuple[int, ...]]:
+    """Name and shape of the scan that the signals passed first say, in HyperSpy's order."""
+    with_scan = [s for s in signals if s.axes_manager.navigation_shape] or list(signals)
+    axes = with_scan[0].axes_manager
+    return automatic_name(with_scan[0]), tuple(axes.navigation_shape or axes.signal_shape)
+
+
+def make_candidate(
+    signal: BaseSignal, name: str, variable: str, scan: tuple[str, tuple[int, ...]]
+) -> Candidate:
+    """Describe a signal, and say whether it fits a scan."""
+    title = signal.metadata.General.title
+    shape = ", ".join(map(str, signal.axes_manager.navigation_shape))
+    own = ", ".join(map(str, signal.axes_manager.signal_shape))
+    description = f"{type(signal).__name__} ({shape}|{own})" + (f" {title}" if title else "")
+    item = Candidate(signal=signal, variable=variable, description=description, name=name)
+    try:
+        check_signals([signal])
+        check_scan(scan[0], scan[1], signal, variable or name)
+    except (TypeError, ValueError) as error:
+        item.trait_set(fits=False, reason=str(error))
+        item.hint = matching_call(variable or "signal", signal, scan[1])
+    return item
+
+
+def matching_call(variable: str, signal: BaseSignal, scan: tuple[int, ...]) -> str:
+    """Write the call of HyperSpy that gives a signal the scan of the others.
+
+    Parameters
+    ----------
+    variable
+        That holds the signal.
+    signal
+        With another scan.
+    scan
+        Navigation shape of the others, in HyperSpy's order.
+
+    Returns
+    -------
+    str
+        Python code, or an empty text where no single call does it.
+    """
+    axes = signal.axes_manager
+    own = tuple(axes.navigation_shape or axes.signal_shape)
+    if signal.data.dtype.kind not in "buif" or own == scan:
+        return ""
+    if len(own) == len(scan) + 1:
+        extra = [k for k in range(len(own)) if own[:k] + own[k + 1 :] == scan]
+        return f"{variable}.sum(axis={extra[0]})" if extra and axes.navigation_shape else ""
+    if len(own) != len(scan):
+        return ""
+    if own == scan[::-1]:
+        return f"{variable}.swap_axes(0, 1)" if len(own) == 2 else ""
+    if all(mine % theirs == 0 for mine, theirs in zip(own, scan, strict=True)):
+        steps = [mine // theirs for mine, theirs in zip(own, scan, strict=True)]
+        rest = len(axes.signal_shape) if axes.navigation_shape else 0
+        return f"{variable}.rebin(scale={tuple(steps + [1] * rest)})"
+    if all(mine >= theirs for mine, theirs in zip(own, scan, strict=True)):
+        slices = ", ".join(f":{size}" for size in scan)
+        return f"{variable}.{'inav' if axes.navigation_shape else 'isig'}[{slices}]"
+    return ""

@@ -1,0 +1,74 @@
+"""Figures in a notebook: live ones of ipympl, images with every other backend."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as ipw
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+DPI = 100
+
+
+class Picture:
+    """A place for a figure.
+
+    Parameters
+    ----------
+    description
+        What the figure shows, for those who cannot see it.
+    """
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+        # Wider figures are scrolled in their place, not the page.
+        self.box = ipw.Box(layout=ipw.Layout(width="100%", overflow="auto"))
+        self._figure: Figure | None = None
+
+    def draw(self, draw: Callable[[Figure | None], Figure], *, same_size: bool = False) -> None:
+        """Draw anew.
+
+        Parameters
+        ----------
+        draw
+            Draws on the figure that it gets, or on a new one where it gets None.
+        same_size
+            Whether a live figure may be used again.
+        """
+        with plt.ioff():
+            if same_size and self._figure is not None:
+                self._figure.clear()
+                draw(self._figure)
+                self._figure.canvas.draw_idle()
+                return
+            self.clear()
+            figure = draw(None)
+        canvas: Any = figure.canvas
+        if isinstance(canvas, ipw.DOMWidget):
+            self._figure = figure
+            canvas.header_visible = False
+            self.box.children = (canvas,)
+            canvas.draw_idle()
+        else:
+            self.box.children = (ipw.HTML(self._image(figure), layout=ipw.Layout(width="100%")),)
+            plt.close(figure)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.box.children = ()
+        if self._figure is not None:
+            plt.close(self._figure)
+            self._figure = None
+
+    def _image(self, figure: Figure) -> str:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=DPI)
+        data = base64.b64encode(buffer.getvalue()).decode()
+        shape = f"max-width: 100%; width: {figure.get_size_inches()[0] * DPI:.0f}px; height: auto"
+        text = html.escape(self.description)
+        return f'<img alt="{text}" style="{shape}" src="data:image/png;base64,{data}">'
