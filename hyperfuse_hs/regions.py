@@ -75,7 +75,7 @@ def channels_between(
             f"A region (low, high) needs a single signal axis. {part.name} has shape "
             f"{part.signal_shape}: give a mask of that shape."
         )
-    values = _values(axes[0])
+    values = axis_values(axes[0])
     inside = np.flatnonzero((values >= low) & (values <= high) & ~part.excluded)
     if not inside.size or low >= high:
         raise ValueError(
@@ -85,7 +85,8 @@ def channels_between(
     return inside
 
 
-def _values(axis: dict[str, Any]) -> NDArray[np.float64]:
+def axis_values(axis: dict[str, Any]) -> NDArray[np.float64]:
+    """Values ``(C,)`` of an axis, given as HyperSpy's dictionary."""
     if "axis" in axis:
         return np.asarray(axis["axis"], dtype=float)
     signal = BaseSignal(np.zeros(int(axis["size"])), axes=[{**axis, "navigate": False}])

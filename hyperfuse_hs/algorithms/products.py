@@ -145,3 +145,45 @@ class Products:
         whole = np.empty((n_positions, self.parts[0][1].shape[1]))
         whole[rows] = np.concatenate([scores for _, scores in self.parts])
         return whole
+
+
+class RowProducts:
+    """Products of each position's data, a row of X, with a few vectors.
+
+    Parameters
+    ----------
+    vectors
+        ``(C, k)``.
+    """
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        self.vectors = vectors
+        self.parts: list[tuple[NDArray[np.intp], NDArray[np.float32]]] = []
+
+    def update(
+        self,
+        rows: NDArray[np.intp],
+        block: NDArray[np.generic],
+        channels: NDArray[np.intp] | None = None,
+    ) -> None:
+        """Take in one block ``(n, C)`` of the positions `rows`; all channels."""
+        values = block.astype(np.float32)
+        known: NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
+        if not known.all():
+            values = np.where(known[:, None], values, 0.0).astype(np.float32)
+        found = values @ self.vectors
+        found[~known] = np.nan
+        self.parts.append((rows, found))
+
+    def plus(self, other: RowProducts) -> RowProducts:
+        """Join the products of two parts of the data."""
+        joint = RowProducts(self.vectors)
+        joint.parts = self.parts + other.parts
+        return joint
+
+    def whole(self, n_positions: int) -> NDArray[np.float64]:
+        """Put all positions together, ``(N, k)``; NaN where the data are not finite."""
+        result = np.full((n_positions, self.vectors.shape[1]), np.nan)
+        for rows, found in self.parts:
+            result[rows] = found
+        return result

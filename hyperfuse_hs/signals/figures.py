@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hyperfuse_hs.signals.statistics import MeasuredFusion
+from hyperfuse_hs.signals.extended import ExtendedFusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class PlottedFusion(MeasuredFusion):
+class PlottedFusion(ExtendedFusion):
     """Signal of a fusion that draws itself."""
 
     def plot_components(self, **kwargs: Any) -> Figure:

@@ -47,6 +47,19 @@ def is_image(template: dict[str, Any]) -> bool:
     return not axes_of(template, navigate=True)
 
 
+def signal_axes(template: dict[str, Any]) -> list[dict[str, Any]]:
+    """Axes of what is recorded at one probe position: none for an image of the scan."""
+    return [] if is_image(template) else axes_of(template, navigate=False)
+
+
+def on_scan(template: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Template of the same signals as `template`, with the scan of another."""
+    image = is_image(template)
+    scan = axes_of(other) if is_image(other) else axes_of(other, navigate=True)
+    axes = [{**axis, "navigate": not image} for axis in scan] + signal_axes(template)
+    return {**template, "axes": {f"a{i}": axis for i, axis in enumerate(axes)}}
+
+
 def make_signal(
     data: Any, axes: list[dict[str, Any]], template: dict[str, Any] | None, title: str
 ) -> BaseSignal:
@@ -80,7 +93,7 @@ def factor_signal(
     factors: NDArray[np.float64], shape: tuple[int, ...], template: dict[str, Any], title: str
 ) -> BaseSignal:
     """Make a signal of factors ``(p, C_all)``, navigation axis = component."""
-    own = [] if is_image(template) else axes_of(template, navigate=False)
+    own = signal_axes(template)
     data = factors.reshape(len(factors), *shape)
     return make_signal(data, [component_axis(len(factors)), *own], template, title)
 

@@ -1,0 +1,210 @@
+"""Factors over several ranges, predictions and identification, as methods of a fusion's signal."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hyperspy.signal import BaseSignal
+from numpy.typing import NDArray
+
+from hyperfuse_hs import extended, inputs, options, prediction
+from hyperfuse_hs.modality import Modality
+from hyperfuse_hs.signals import templates
+from hyperfuse_hs.signals.statistics import MeasuredFusion
+
+
+class ExtendedFusion(MeasuredFusion):
+    """Signal of a fusion that says more than was measured in one place."""
+
+    def get_extended_factors(
+        self, names: Sequence[Any], gains: Mapping[Any, float] | None = None
+    ) -> BaseSignal:
+        """Join the spectra of each component over the ranges of several modalities.
+
+        Abundances are shared, so the factors of all modalities are spectra of the same amount of
+        the same component. Values are divided by the width of their channels: they are intensities
+        per unit of energy, at a position of mean intensity that is the component alone (abundance
+        one), as counted by the modality named first.
+
+        Spectra of the same kind (two ranges of EELS, say) that overlap are brought to one scale by
+        a gain, fitted in the overlap with the errors of both, and joined by least squares with
+        inverse variances as weights: channels keep the width of the finer spectrum, and what the
+        coarser one says of their sum counts. Spectra of different kinds count different events and
+        cannot be averaged: where both are, the one named first is shown, and their intensities
+        keep the units of their data (unless `gains` are given).
+
+        Parameters
+        ----------
+        names
+            Two modalities or more, by name or signal, in order of precedence. Spectra whose axes
+            have units that can be converted into each other; the first gives those of the result.
+        gains
+            By name or signal, factors on the intensity of modalities, where known: no gain is
+            fitted to these.
+
+        Returns
+        -------
+        BaseSignal
+            Navigation axis = component. Of the native class where all modalities are of one kind,
+            otherwise a plain spectrum. The axis is not uniform where the channels of the
+            modalities differ or their ranges leave a gap. NaN where channels are excluded.
+            ``metadata.Signal.Noise_properties.variance`` has the squared standard errors,
+            ``metadata.Extended_factors.gains`` what each modality was multiplied by.
+
+        Raises
+        ------
+        ValueError
+            Fewer than two modalities, patterns or images, other units, or a range within that of
+            another kind.
+        TypeError
+            `gains` are no dict of numbers.
+
+        Warns
+        -----
+        UserWarning
+            Overlapping spectra differ more than their errors say, or too little was counted to
+            compare them.
+        """
+        result = self._whole()
+        listed = [names] if isinstance(names, str | BaseSignal) else list(names)
+        chosen = [self._name(m) for m in listed]
+        own = {name: templates.signal_axes(self._templates[name]) for name in chosen}
+        units = extended.check_ranges(chosen, own)
+        if isinstance(gains, Mapping):
+            gains = {self._name(m): gain for m, gain in gains.items()}
+        known = extended.check_gains(gains, chosen)
+        ranges = [
+            extended.Range(
+                name,
+                extended.kind_of(self._templates[name]["metadata"]["Signal"]["signal_type"]),
+                own[name][0],
+                result.modalities[name].factors,
+                self._factor_variance(name),
+            )
+            for name in chosen
+        ]
+        found = extended.extend(ranges, units, known)
+        one_kind = len({entry.kind for entry in ranges}) == 1
+        template = self._templates[chosen[0]] if one_kind else None
+        axis_names = {own[name][0].get("name") for name in chosen}
+        axis_name = axis_names.pop() if len(axis_names) == 1 else "Energy"
+        return _extended_signal(found, str(axis_name), template, chosen)
+
+    def predict(self, m: Any, *, from_: Any, signal: BaseSignal | None = None) -> BaseSignal:
+        """Predict what one modality measures, from the data of another, in one pass over these.
+
+        The amounts of the components at each position are fitted to its data alone, with their
+        noise as weight, not negative and with a free local intensity (dose, thickness). What the
+        data cannot tell is filled in by what is usual: the mean and covariance of the proportions
+        found in the fusion, as in a linear estimate of least mean square error. The amounts times
+        the factors of `m` are the prediction.
+
+        Parameters
+        ----------
+        m
+            Modality to predict, by name or signal.
+        from_
+            Modality whose data to use, by name or signal.
+        signal
+            Data of that kind, with the same channels, of any scan; None for those that were fused,
+            including positions that were excluded from the fusion, e.g. as `m` was not there.
+
+        Returns
+        -------
+        BaseSignal
+            Lazy, of the native class of `m`, with the scan of the data, in the units of `m` at the
+            dose of the fusion; NaN where the data are not finite.
+            ``metadata.Signal.Noise_properties.variance`` is the variance of the predicted mean,
+            lazy too: of the noise of the data and what they cannot tell, and of the errors of the
+            factors of `m`. It includes neither the noise that a measurement would have, nor what
+            varies besides the components, such as the orientation of the crystal at a position.
+
+        Raises
+        ------
+        ValueError
+            Unknown modalities, the same one twice, data that are not there or have other channels.
+        TypeError
+            `signal` is no signal of real numbers.
+        """
+        result = self._whole()
+        name, source = self._name(m), self._name(from_)
+        if name == source:
+            raise ValueError(
+                f"Expected two modalities: one to predict, from_= another. Got {name} twice. What "
+                f'{name} shows without noise is h.get_model("{name}").'
+            )
+        data = self._data_like(source, signal)
+        assert self._scores is not None
+        found = prediction.predict(self._scores, result, name, source, data)
+        native = self._templates[source] if signal is None else templates.template_of(signal, "")
+        return _predicted_signal(
+            found,
+            data.navigation_shape,
+            result.modalities[name].signal_shape,
+            templates.on_scan(self._templates[name], native),
+            f"{name} predicted from {source}",
+        )
+
+    def _data_like(self, name: str, signal: BaseSignal | None) -> Modality:
+        """Read a signal as data of a modality, at all of its positions."""
+        if signal is None:
+            fused: Modality = self._modality(name)
+            return replace(fused, excluded_positions=np.zeros_like(fused.excluded_positions))
+        options.check_signals([signal])
+        prediction.check_signal(name, templates.signal_axes(self._templates[name]), signal)
+        shape = inputs.arranged(signal)[0].shape[: inputs.arranged(signal)[1]]
+        none = np.zeros(int(np.prod(shape)), dtype=bool)
+        excluded = self._fusion().modalities[name].excluded
+        return inputs.as_modality(name, signal, none, excluded, inputs.progress(None))
+
+    def _factor_variance(self, name: str) -> NDArray[Any]:
+        """Squared standard errors of factors, ``(p, C_all)``."""
+        errors = self._factor_errors(name, None).data
+        return errors.reshape(len(errors), -1) ** 2
+
+
+def _extended_signal(
+    found: extended.Extended,
+    axis_name: str,
+    template: dict[str, Any] | None,
+    names: Sequence[str],
+) -> BaseSignal:
+    """Make a signal of joined factors, with their variance."""
+    about = {"navigate": False, "name": axis_name, "units": found.units}
+    if found.uniform:
+        step = (found.centres[-1] - found.centres[0]) / (found.centres.size - 1)
+        about |= {"size": found.centres.size, "offset": found.centres[0], "scale": step}
+    else:
+        about |= {"axis": found.centres}
+    if template is not None:
+        template = copy.deepcopy(template)
+        template["metadata"]["Signal"].pop("quantity", None)
+    axes = [templates.component_axis(len(found.factors)), about]
+    title = "Factors over " + " and ".join(names)
+    signal = templates.make_signal(found.factors, axes, template, title)
+    signal.set_noise_variance(
+        templates.make_signal(found.variance, axes, template, f"Variance of {title}")
+    )
+    signal.metadata.set_item("Signal.quantity", f"Intensity (counts/{found.units})")
+    signal.metadata.set_item("Extended_factors.gains", dict(found.gains))
+    return signal
+
+
+def _predicted_signal(
+    found: prediction.Prediction,
+    scan: tuple[int, ...],
+    shape: tuple[int, ...],
+    template: dict[str, Any],
+    title: str,
+) -> BaseSignal:
+    """Make lazy signals of a prediction and its variance."""
+    signal = templates.model_signal(found.amounts, found.factors, scan, shape, template, title)
+    variance = templates.model_signal(
+        found.squares, found.spreads, scan, shape, template, f"Variance of {title}"
+    )
+    signal.set_noise_variance(variance)
+    return signal
