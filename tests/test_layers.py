@@ -47,6 +47,7 @@ LAYERS = (
         "extended",
         "prediction",
         "identification",
+        "profiles",
         "references",
     },
     {"plotting", "gui"},
@@ -83,6 +84,7 @@ HYPERSPY_WORLD = {
     "pyxem",
     "matplotlib",
     "rsciio",
+    "diffpy",
     "diffsims",
     "orix",
     "traits",
@@ -97,8 +99,9 @@ OPTIONAL = {
     "ipympl": ("gui",),
     "exspy": ("signals.eels", "signals.eds", "data"),
     "pyxem": ("signals.diffraction",),
-    "diffsims": ("data",),
-    "orix": ("data",),
+    "diffpy": ("references",),
+    "diffsims": ("data", "references"),
+    "orix": ("data", "references"),
 }
 VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common", "tools"}
 MAX_FUNCTION_LINES = 60

@@ -8,26 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from hyperfuse_hs.algorithms.electrons import electron_wavelength
 from hyperfuse_hs.data.crystal import Crystal, powder_lines, reflections, scattering_factor
 
 # Spots weaker than this part of the strongest one of a particle are left out.
 _WEAKEST_SPOT = 3e-3
 # Directions of the tilted beam over half a turn; the other half is the same by symmetry.
 _PRECESSION_STEPS = 8
-
-
-def electron_wavelength(beam_energy: float) -> float:
-    """
-    Relativistic wavelength of electrons in Å.
-
-    Parameters
-    ----------
-    beam_energy
-        In keV.
-    """
-    # h / sqrt(2 m e V (1 + e V / 2 m c^2)) with V in volt.
-    voltage = 1e3 * beam_energy
-    return 12.2642598 / float(np.sqrt(voltage * (1.0 + 0.978475598e-6 * voltage)))
 
 
 def relativistic_factor(beam_energy: float) -> float:

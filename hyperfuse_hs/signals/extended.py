@@ -11,7 +11,11 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 from numpy.typing import NDArray
 
-from hyperfuse_hs import extended, inputs, options, prediction
+from hyperfuse_hs import extended, identification, inputs, options, prediction, profiles
+from hyperfuse_hs import references as references_
+from hyperfuse_hs.errors import misfit_variance
+from hyperfuse_hs.feasibility import estimate_factors
+from hyperfuse_hs.identification import Identification
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.signals import templates
 from hyperfuse_hs.signals.statistics import MeasuredFusion
@@ -148,6 +152,96 @@ class ExtendedFusion(MeasuredFusion):
             templates.on_scan(self._templates[name], native),
             f"{name} predicted from {source}",
         )
+
+    def identify(
+        self,
+        m: Any,
+        references: Any,
+        *,
+        tolerance: float | None = None,
+        disk_radius: float | None = None,
+        random_state: Any = None,
+    ) -> Identification:
+        """Rank references by how much the factors of a modality look like them.
+
+        The score is the correlation of factor and reference, with weights from the errors of the
+        factor, after what a smooth background explains is taken out of both: 1 where they agree
+        up to intensity and background. Spectra may be shifted. Patterns are averaged over circles
+        and compared outside the direct disk, as the root of the intensity times the scattering
+        vector; their camera length may err. Errors come from drawing the factors anew.
+
+        Parameters
+        ----------
+        m
+            Name of the modality, or its signal: spectra or diffraction patterns.
+        references
+            Dict by name, or a list. For spectra: signals with one spectrum each. For patterns:
+            patterns, radial profiles, or crystals as CIF files, structures of diffpy or phases of
+            orix, whose powder patterns diffsims simulates (extra ``diffraction``).
+        tolerance
+            Largest shift of the energy axis, in its units (default: two channels), or relative
+            error of the camera length (default 0.02).
+        disk_radius
+            Of the diffraction disks, in the units of the pattern; default: from beam energy and
+            convergence angle in the metadata, or else two pixels.
+        random_state
+            Seed or generator of the draws.
+
+        Returns
+        -------
+        Identification
+            Prints as a table; ``.best`` names each component, ``[k]`` ranks all for component k.
+
+        Raises
+        ------
+        ValueError
+            Unknown modality, an image, references in other units or of another range, or no
+            reference.
+        TypeError
+            A reference is nothing that can be compared.
+        ImportError
+            References are crystals, and diffsims is not installed.
+        """
+        self._whole()
+        name = self._name(m)
+        axes = templates.signal_axes(self._templates[name])
+        found = references_.named(references)
+        rng = np.random.default_rng(random_state)
+        units = axes[-1].get("units") if axes else None
+        if len(axes) == 1:
+            subject = profiles.spectral_subject(
+                axes[0], self.get_factors(name).data, self._factor_variance(name)
+            )
+            curves: list[Any] = [
+                references_.spectrum(key, item, units) for key, item in found.items()
+            ]
+        elif len(axes) == 2:
+            subject = self._patterns(name, axes, disk_radius)
+            largest = float(subject.edges[-1, 1]) + 2 * subject.disk
+            curves = [references_.pattern(key, item, units, largest) for key, item in found.items()]
+        else:
+            raise ValueError(
+                f"Expected spectra or diffraction patterns to identify. Got {name}, which has "
+                f"{len(axes)} signal axes."
+            )
+        allowed = identification.check_tolerance(tolerance, subject)
+        return identification.identify(subject, curves, name, allowed, rng)
+
+    def _patterns(
+        self, name: str, axes: list[dict[str, Any]], disk_radius: float | None
+    ) -> profiles.Subject:
+        """Average the patterns of a modality over circles, with both kinds of error."""
+        result, shape = self._fusion(), self._fusion().modalities[name].signal_shape
+        assert self._scores is not None
+        estimate = estimate_factors(self._scores, result, name)
+        common = misfit_variance(self._scores, result, name, estimate)
+        white = np.maximum(self._factor_variance(name) - common, 0.0)
+        tem = self._templates[name]["metadata"].get("Acquisition_instrument", {}).get("TEM", {})
+        disk = profiles.disk_of(axes, tem, disk_radius)
+        factors, white, common = (
+            v.reshape(-1, *shape) for v in (result.modalities[name].factors, white, common)
+        )
+        return profiles.radial_subject(axes, factors, white, common, disk)
 
     def _data_like(self, name: str, signal: BaseSignal | None) -> Modality:
         """Read a signal as data of a modality, at all of its positions."""
