@@ -160,7 +160,9 @@ class TestKinds:
         assert read_provenance(loaded) == PROVENANCE
         compute_results(loaded)
         check_hyperspy_methods(loaded, kind, expected)
-        check_hyperspy_plots(loaded, kind, "plot_bss_results")
+        # Of both formats the arrays are the same by now; the slow part once.
+        if extension == "zspy":
+            check_hyperspy_plots(loaded, kind, "plot_bss_results")
 
     def test_masked_positions_and_channels_are_missing_from_the_models(self, kind, lazy):
         signal, results, expected = make_case(kind, lazy=lazy, masked=True)

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 
 from hyperfuse_hs.algorithms.read_noise import read_noise
 
+APART = [0.0, pytest.param(0.3, marks=pytest.mark.slow), 1.0]
+
 
 def neighbours(seed, gain=1.0, read=0.0, dose=1.0, n=400, channels=300, apart=0.0):
     """Counts at pairs of positions, a part of which belong to different phases."""
@@ -16,7 +18,7 @@ def neighbours(seed, gain=1.0, read=0.0, dose=1.0, n=400, channels=300, apart=0.
     return [v + read * rng.standard_normal(v.shape) for v in values]
 
 
-@pytest.mark.parametrize("apart", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("apart", APART)
 @pytest.mark.parametrize("dose", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize(("gain", "read"), [(1.0, 5.0), (4.0, 20.0)])
 def test_read_noise_is_measured(gain, read, dose, apart):
@@ -24,7 +26,7 @@ def test_read_noise_is_measured(gain, read, dose, apart):
     assert np.median(found) == pytest.approx(read**2 / gain, rel=0.25)
 
 
-@pytest.mark.parametrize("apart", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("apart", APART)
 @pytest.mark.parametrize(("gain", "dose"), [(1.0, 1.0), (1.0, 0.01), (2.5, 1.0), (1.0, 100.0)])
 def test_counts_alone_have_none(gain, dose, apart):
     assert all(read_noise(*neighbours(s, gain, 0, dose, apart=apart)) == 0 for s in range(3))
