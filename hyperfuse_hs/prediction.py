@@ -63,7 +63,7 @@ def check_signal(name: str, template_axes: list[dict[str, Any]], signal: BaseSig
     Raises
     ------
     ValueError
-        Other channels.
+        Other channels, or no scan.
     """
     axes = signal.axes_manager.signal_axes[::-1] if template_axes else ()
     wanted = tuple(int(a.get("size", len(a.get("axis", ())))) for a in template_axes)
@@ -72,6 +72,11 @@ def check_signal(name: str, template_axes: list[dict[str, Any]], signal: BaseSig
         raise ValueError(
             f"Expected a signal with the channels of {name}, signal shape {wanted[::-1]}. Got "
             f"{got[::-1]}. Crop or rebin it: isig, rebin, or interpolate_on_axis."
+        )
+    if axes and not signal.axes_manager.navigation_dimension:
+        raise ValueError(
+            f"Expected a signal over a scan, like {name}. Got one without navigation axes. Take it "
+            "from its scan with a range, such as inav[:1, :1], which keeps them."
         )
     for axis, described in zip(axes, template_axes, strict=True):
         known, other = axis_values(described), np.asarray(axis.axis, dtype=float)

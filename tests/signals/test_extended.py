@@ -67,10 +67,15 @@ class TestExtendedFactors:
         assert found.metadata.Extended_factors.gains.as_dictionary() == pytest.approx(
             {"low": 1, "high": 1}
         )
+        known = ranges.get_extended_factors(["low", "high"], gains={"low": 1, "high": 1})
         for name, channels in (("low", slice(0, 100)), ("high", slice(125, 200))):
             own = ranges.get_factor_errors(name).data / step
             own = own[:, :100] if name == "low" else own[:, 25:]
-            np.testing.assert_allclose(variance(found)[:, channels], own**2, rtol=1e-6)
+            np.testing.assert_allclose(variance(known)[:, channels], own**2, rtol=1e-6)
+        # That the gain of the second range is fitted adds to its errors, only.
+        more = variance(found) / variance(known) - 1
+        np.testing.assert_allclose(more[:, :100], 0, atol=1e-6)
+        assert (more[:, 125:] > 1e-4).all() and (more < 0.2).all()
 
     def test_order_does_not_matter_within_a_kind(self, ranges):
         one, other = (ranges.get_extended_factors(n) for n in (["low", "high"], ["high", "low"]))
@@ -307,6 +312,9 @@ class TestPrediction:
         shifted.axes_manager[-1].offset += 5
         with pytest.raises(ValueError, match="axis of EELS, from 260 to .* eV. Got 265 to"):
             h.predict("EDS", from_="EELS", signal=shifted)
+        one = phantom.signals["EELS"].inav[0, 0]
+        with pytest.raises(ValueError, match=r"without navigation axes.*inav\[:1, :1\]"):
+            h.predict("EDS", from_="EELS", signal=one)
         with pytest.raises(TypeError, match="Expected HyperSpy signals"):
             h.predict("EDS", from_="EELS", signal=phantom.signals["EELS"].data)
         h.save(tmp_path / "h.hspy")
