@@ -14,7 +14,7 @@ from hyperfuse_hs.modality import Tick
 FAN_IN = 8
 """Most results that one task adds up."""
 
-ADDED_BYTES = 2**28
+ADDED_BYTES = 2**27
 """Results that one task adds up take no more than this, where two of them allow [bytes]."""
 
 Some = TypeVar("Some")
@@ -123,8 +123,6 @@ def run_on_cluster(
     Collector
         Of all parts; nothing else comes back.
     """
-    from distributed.protocol.pickle import dumps
-
     fan_in = max(2, min(FAN_IN, ADDED_BYTES // max(held, 1)))
     client.subscribe_topic(name, _Progress(tick))
     futures: list[Any] = []
@@ -136,7 +134,7 @@ def run_on_cluster(
                     _task,
                     # As bytes: a task that is begun again, after its worker was lost, starts from
                     # an empty collector, and the scheduler need not open the files.
-                    dumps((run, empty)),
+                    _packed(run, empty),
                     list(chunks),
                     list(chunks.values()),
                     collect,
@@ -145,12 +143,14 @@ def run_on_cluster(
                     pure=False,
                 )
             )
+        level = 0
         while len(futures) > 1:
+            level += 1
             groups = [futures[i : i + fan_in] for i in range(0, len(futures), fan_in)]
             key = f"{name}-sum-{len(futures)}"
             # Before further data are read, so that few results wait in memory.
             futures = [
-                client.submit(_sum, add, *group, key=f"{key}-{k}", pure=False, priority=1)
+                client.submit(_sum, add, *group, key=f"{key}-{k}", pure=False, priority=level)
                 for k, group in enumerate(groups)
             ]
         result: Some = futures[0].result().collector
@@ -160,6 +160,19 @@ def run_on_cluster(
         raise
     finally:
         client.unsubscribe_topic(name)
+
+
+def _packed(run: Any, empty: Any) -> bytes:
+    from distributed.protocol.pickle import dumps
+
+    try:
+        content: bytes = dumps((run, empty))
+    except Exception as error:
+        raise TypeError(
+            f"The data of {run.name} cannot be sent to the workers of the cluster: {error}. Save "
+            "them, e.g. as .zspy, and load them with hs.load(..., lazy=True)."
+        ) from error
+    return content
 
 
 def _task(

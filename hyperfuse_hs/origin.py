@@ -28,6 +28,14 @@ def on_workers(array: da.Array) -> bool:
     return any(hasattr(leaf, "client") and hasattr(leaf, "key") for leaf in leaves(array))
 
 
+def open_files(array: da.Array) -> Iterator[tuple[str, str]]:
+    """Yield path and mode of the HDF5 files that the graph reads."""
+    for leaf in leaves(array):
+        file: Any = getattr(leaf, "file", None)
+        if hasattr(file, "filename") and hasattr(file, "mode"):
+            yield str(file.filename), str(file.mode)
+
+
 def culled(array: da.Array) -> da.Array:
     """Drop from the graph what the array does not need."""
     graph = array.dask.cull(array.__dask_keys__())

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from hyperfuse_hs.cluster import active_client, run_on_cluster
 from hyperfuse_hs.modality import Box, Modality, Tick, blocks_of
-from hyperfuse_hs.origin import bytes_in_memory, culled, on_workers
+from hyperfuse_hs.origin import bytes_in_memory, culled, on_workers, open_files
 
 RUN_BYTES = 2**28
 """Data that one task reads, piece by piece [bytes]."""
@@ -59,6 +59,7 @@ class Run:
     """What one task reads. No dataclass: dask would look for arrays inside and read them."""
 
     def __init__(self, modality: Modality, boxes: list[Box]) -> None:
+        self.name = modality.name
         self.places = [modality.place(box) for box in boxes]
         self.chosen = [_chosen(modality, box) for box in boxes]
         self.arrays = [modality.data[box] for box in boxes]
@@ -152,8 +153,16 @@ def _client(modality: Modality) -> Any:
         return None
     client = active_client()
     # Data in the memory of this process would have to be sent.
-    here = client is not None and 2 * bytes_in_memory(modality.data) > modality.nbytes
-    return None if here else client
+    if client is None or 2 * bytes_in_memory(modality.data) > modality.nbytes:
+        return None
+    for path, mode in open_files(modality.data):
+        if mode != "r":
+            raise ValueError(
+                f"Expected the file of {modality.name} to be open for reading only, so that "
+                f'workers can open it too. Got {path} with mode "{mode}". Load it with '
+                'hs.load(..., lazy=True, mode="r").'
+            )
+    return client
 
 
 def task_name(name: str, stage: str) -> str:

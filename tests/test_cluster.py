@@ -1,10 +1,17 @@
 """The same fusion on the processes of a local cluster of dask.distributed."""
 
+import os
+import resource
+import signal
 import sys
+import threading
+import time
+from contextlib import contextmanager, nullcontext
 
 import cloudpickle
 import dask
 import dask.array as da
+import h5py
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -15,6 +22,9 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 import hyperfuse_hs as hf
 from hyperfuse_hs import modality as modality_module
 from hyperfuse_hs import streaming
+from hyperfuse_hs.algorithms.survey import Survey
+from hyperfuse_hs.modality import Modality
+from hyperfuse_hs.streaming import collect
 
 # Workers do not find the folder of the tests.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -148,3 +158,217 @@ def test_only_what_was_collected_moves(client, watcher, sent, monkeypatch):
     assert max(watcher.sizes.values()) < 4 * n * r + 4 * c * 64 * 2
     assert sum(sent) < s.data.nbytes / 2
     assert max(sent) < streaming.SENT_BYTES
+
+
+# -- what may go wrong ----------------------------------------------------------------------------
+
+
+def slowly(block):
+    time.sleep(0.05)
+    return block
+
+
+def one(array, **options):
+    none = np.zeros(int(np.prod(array.shape[:2])), bool), np.zeros(array[0, 0].size, bool)
+    return Modality("Test", array, 2, *none, **options)
+
+
+def survey_of(modality):
+    n, channels = modality.n_positions, modality.n_channels
+    return collect(modality, lambda rows: Survey(n, channels), "first look", by_chunk=True)
+
+
+@contextmanager
+def own_cluster(**options):
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", **options}
+    with LocalCluster(**options) as local, Client(local) as made:
+        yield made
+
+
+@pytest.mark.slow
+def test_a_worker_lost_in_mid_pass_does_not_lose_the_run():
+    data = made_up((32, 32), (8, 8), 4)
+    expected = np.asarray(data).reshape(-1, 64).sum(axis=0)
+    with own_cluster() as client:
+        processes = list(client.run(os.getpid).values())
+
+        @contextmanager
+        def kill_one(total, description):
+            def tick(count):
+                seen.append(count)
+                if sum(seen) >= total // 4 and processes:
+                    os.kill(processes.pop(), signal.SIGKILL)
+                    processes.clear()
+
+            yield tick
+
+        seen = []
+        modality = one(data.map_blocks(slowly, dtype="u2"), watch=kill_one)
+        found = survey_of(modality)
+        assert not processes
+        assert sum(seen) == len(modality.boxes(by_chunk=True))
+    np.testing.assert_array_equal(found.channel_sum, expected)
+
+
+def test_a_task_that_is_run_again_begins_with_an_empty_collector():
+    data = made_up((8, 8), (64, 64), 4)
+    # Without a copy on the way: scheduler, worker and client share this process.
+    with own_cluster(n_workers=1, processes=False) as client:
+        again = []
+
+        def submit(function, *args, **options):
+            if "sum" not in options["key"]:
+                again.append(Client.submit(client, function, *args, pure=False).result().collector)
+            return Client.submit(client, function, *args, **options)
+
+        client.submit = submit
+        found = survey_of(one(data))
+    assert len(again) > 1
+    np.testing.assert_array_equal(found.channel_sum, sum(part.channel_sum for part in again))
+
+
+def press_ctrl_c():
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_tasks_of_a_cluster(client):
+    data = made_up((64, 64), (8, 8), 4).map_blocks(slowly, dtype="u2")
+    s = hs.signals.Signal2D(data).as_lazy()
+    started = time.monotonic()
+    threading.Timer(2, press_ctrl_c).start()
+    with pytest.raises(KeyboardInterrupt):
+        s.fuse(**OPTIONS)
+    assert s.learning_results.factors is None
+    deadline = time.monotonic() + 5
+    while any(client.processing().values()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(client.processing().values())
+    assert time.monotonic() - started < 256 * 0.05 / 2
+
+
+@pytest.mark.parametrize("where", ["threads", "cluster"])
+@pytest.mark.parametrize("kind", ["zspy", "hspy"])
+def test_an_error_in_reading_is_raised_as_it_was(request, phantom, tmp_path, where, kind):
+    s, path = phantom.signals["EELS"], tmp_path / f"damaged.{kind}"
+    s.save(path, chunks=(8, 5, 200))
+    expected = damage(path)
+    if where == "cluster":
+        request.getfixturevalue("client")
+    loaded = hs.load(path, lazy=True)
+    with dask.config.set(scheduler="threads") if where == "threads" else nullcontext():
+        with pytest.raises(expected):
+            loaded.fuse(**OPTIONS)
+    assert loaded.learning_results.factors is None
+
+
+def damage(path):
+    """Spoil one chunk of a file; return what reading it raises."""
+    if path.suffix == ".zspy":
+        (chunk,) = path.glob("Experiments/*/data/1/2/0")
+        os.truncate(chunk, 20)
+        return RuntimeError
+    with h5py.File(path) as file:
+        group = next(iter(file["Experiments"].values()))
+        place = group["data"].id.get_chunk_info(5)
+    with open(path, "r+b") as file:
+        file.seek(place.byte_offset)
+        file.write(b"x" * place.size)
+    return OSError
+
+
+def test_a_file_that_is_open_for_writing(client, phantom, tmp_path):
+    path = tmp_path / "open.hspy"
+    phantom.signals["EELS"].save(path)
+    loaded = hs.load(path, lazy=True, mode="r+")
+    with pytest.raises(ValueError, match=r"EELS.*reading only.*open\.hspy.*\"r\+\".*mode=\"r\""):
+        loaded.fuse(**OPTIONS)
+
+
+def test_data_that_cannot_be_sent(client):
+    lock = threading.Lock()
+    data = da.ones((4, 4, 8, 8), chunks=2).map_blocks(lambda b: b if lock else b, dtype=float)
+    with pytest.raises(TypeError, match=r"Test.*cannot be sent.*lock.*\.zspy"):
+        survey_of(one(data))
+
+
+# -- where the data are ---------------------------------------------------------------------------
+
+
+def test_data_that_workers_hold_stay_there(client, watcher, sent):
+    data = made_up((16, 16), (32, 32), 4)
+    expected = data.compute(scheduler="threads")
+    held = client.persist(data)
+    found = survey_of(one(held.transpose(1, 0, 2, 3)[:, 1:]))
+    reference = expected.transpose(1, 0, 2, 3)[:, 1:].reshape(-1, 1024)
+    np.testing.assert_array_equal(found.channel_sum, reference.sum(axis=0))
+    np.testing.assert_array_equal(found.total, reference.sum(axis=1))
+    assert sum(sent) < expected.nbytes / 2
+    # Not even brought together in pieces: there are the chunks that were there, and sums.
+    assert {key_split(key) for key in watcher.sizes} == {"patterns", "Test-first-look"}
+
+
+def test_data_in_the_memory_of_this_process_are_read_here(client, watcher, sent):
+    values = np.random.default_rng(0).poisson(3, (8, 8, 16, 16))
+    found = survey_of(one(da.from_array(values, chunks=4)))
+    np.testing.assert_array_equal(found.total, values.sum(axis=(2, 3)).ravel())
+    assert not sent and not watcher.sizes
+
+
+def test_progress_comes_back_from_the_workers(client):
+    seen = []
+
+    @contextmanager
+    def watch(total, description):
+        ticks = []
+        yield ticks.append
+        deadline = time.monotonic() + 5
+        while sum(ticks) < total and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen.append((total, sum(ticks), description))
+
+    survey_of(one(made_up((16, 16), (64, 64), 4), watch=watch, planned=2))
+    ((total, done, description),) = seen
+    assert total == done > 1
+    assert description == "Test: first look, pass 1 of 2"
+
+
+class Large:
+    """A collector of 64 MiB."""
+
+    SIZE = 2**26
+
+    def __init__(self):
+        self.values = None
+
+    def update(self, rows, block, channels=None):
+        if self.values is None:
+            self.values = np.zeros(self.SIZE // 8)
+        self.values += block.sum()
+
+    def plus(self, other):
+        joint = Large()
+        joint.values = self.values + other.values
+        return joint
+
+
+@pytest.mark.slow
+def test_the_memory_of_a_worker_is_bounded(monkeypatch):
+    monkeypatch.setattr(modality_module, "BLOCK_BYTES", 2**25)
+    monkeypatch.setattr(streaming, "RUN_OVER_HELD", 0)
+
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def import_all():
+        import hyperfuse_hs.streaming  # noqa: F401
+
+    # 4 GiB in 32 tasks, whose results would take 1 GiB on either worker (16 of them).
+    data = da.ones((256, 256, 128, 128), chunks=(16, 32, 128, 128), dtype="f4")
+    with own_cluster() as client:
+        client.run(import_all)
+        before = client.run(peak)
+        found = collect(one(data), lambda rows: Large(), "pass", held=Large.SIZE, sent=2**27)
+        after = client.run(peak)
+    assert found.values[0] == data.size
+    assert max(after[worker] - before[worker] for worker in before) < 10 * Large.SIZE
