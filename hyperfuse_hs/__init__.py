@@ -7,13 +7,13 @@ import warnings
 
 from hyperspy.signal import BaseSignal
 
-from hyperfuse_hs import data
+from hyperfuse_hs import cache, data
 from hyperfuse_hs.algorithms import metrics
 from hyperfuse_hs.fusion import fuse, fuse_method
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "data", "fuse", "metrics"]
+__all__ = ["__version__", "cache", "data", "fuse", "metrics"]
 
 
 def _bind() -> None:

@@ -174,7 +174,9 @@ def _decompose(
     sources, scale = leave_out_empty(sources, facts, scale)
     with concerning("n_components"):
         check_size(choices.n_components, sources)
-    scores = model.compress_all(sources, facts, scale, seed)
+    # Scores hardly depend on their start vectors; with the same ones they are found again.
+    fixed = 0 if given["random_state"] is None else seed
+    scores = model.compress_all(sources, facts, scale, fixed)
     for source in sources:
         check_values(source, facts[source.modality.name])
     natives = dict(zip(options.names, signals, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,3 +41,37 @@ def culled(array: da.Array) -> da.Array:
     """Drop from the graph what the array does not need."""
     graph = array.dask.cull(array.__dask_keys__())
     return da.Array(graph, array.name, array.chunks, meta=array)
+
+
+def first_layers(array: da.Array) -> list[Any]:
+    """Layers of the graph that depend on no others."""
+    needed = array.dask.dependencies
+    return [layer for name, layer in array.dask.layers.items() if not needed.get(name)]
+
+
+def places(array: da.Array) -> list[str]:
+    """Names that datasets have within their files."""
+    return sorted(
+        str(getattr(leaf, "name", None) or getattr(leaf, "path", ""))
+        for leaf in leaves(array)
+        if hasattr(leaf, "file") or hasattr(leaf, "store")
+    )
+
+
+def states(array: da.Array) -> list[tuple[str, int, int]]:
+    """Path, time of the last change [ns] and size [bytes] of the files that the graph names."""
+    paths = set()
+    for leaf in leaves(array):
+        for owner, name in (("file", "filename"), ("store", "path"), ("", "filename")):
+            path = getattr(getattr(leaf, owner, None) if owner else leaf, name, None)
+            if isinstance(path, str | os.PathLike) and os.path.exists(path):
+                paths.add(os.path.abspath(path))
+    return [state for path in sorted(paths) for state in _states(path)]
+
+
+def _states(path: str) -> Iterator[tuple[str, int, int]]:
+    # Chunks that are files are replaced when they change, which changes their folder.
+    folders = [entry[0] for entry in os.walk(path)] or [path]
+    for folder in folders:
+        about = os.stat(folder)
+        yield folder, about.st_mtime_ns, about.st_size

@@ -16,6 +16,7 @@ from dask.system import CPU_COUNT
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from hyperfuse_hs.cache import Memory
 from hyperfuse_hs.cluster import active_client, run_on_cluster
 from hyperfuse_hs.modality import Box, Modality, Tick, blocks_of
 from hyperfuse_hs.origin import bytes_in_memory, culled, on_workers, open_files
@@ -126,8 +127,25 @@ def collect(
     Returns
     -------
     Collector
-        Of all positions. Only collectors move between the workers of a cluster, never data.
+        Of all positions. Only collectors move between the workers of a cluster, never data. Where
+        the same pass has been made before, nothing is read, see `hyperfuse_hs.cache`.
     """
+    memory = Memory(modality, start, stage, by_chunk)
+    found: Some | None = memory.recall()
+    if found is None:
+        found = _read(modality, start, stage, by_chunk, held, sent)
+        memory.keep(found)
+    return found
+
+
+def _read(
+    modality: Modality,
+    start: Callable[[NDArray[np.intp]], Some],
+    stage: str,
+    by_chunk: bool,
+    held: int,
+    sent: int,
+) -> Some:
     description = modality.begin_pass(stage)
     boxes = modality.boxes(by_chunk=by_chunk)
     client = _client(modality)

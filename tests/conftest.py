@@ -13,6 +13,8 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 
+from hyperfuse_hs import cache
+
 matplotlib.use("Agg")
 
 # Looking for garbage among all that HyperSpy, pyxem and sympy import is a tenth of the time.
@@ -25,6 +27,13 @@ DATA = Path(os.environ.get("HYPERFUSE_TEST_DATA", Path(__file__).parents[2] / "s
 def close_figures():
     yield
     plt.close("all")
+
+
+@pytest.fixture(autouse=True)
+def forget_passes():
+    yield
+    cache.configure()
+    cache.clear()
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,8 @@ def own_members():
 
 
 PUBLIC = {
-    *(name for name in hf.__all__ if name not in ("data", "metrics")),
+    *(name for name in hf.__all__ if name not in ("cache", "data", "metrics")),
+    *(f"cache.{name}" for name in hf.cache.__all__),
     *(f"data.{name}" for name in hf.data.__all__),
     *(f"metrics.{name}" for name in own_functions(hf.metrics)),
     *(f"plotting.{name}" for name in plotting.__all__),
@@ -53,7 +54,7 @@ def test_the_reference_has_every_public_name(name):
 
 
 def test_the_reference_has_no_name_that_does_not_exist():
-    listed = re.findall(r"^   ((?:data|metrics|plotting|HypermodalSignal)\.\w+)$", API, re.M)
+    listed = re.findall(r"^   ((?:cache|data|metrics|plotting|HypermodalSignal)\.\w+)$", API, re.M)
     assert len(listed) > 20
     assert set(listed) <= PUBLIC
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "hyperfuse_hs"
 LAYERS = (
     {"algorithms"},
     {"concerns"},
-    {"cluster", "modality", "origin", "streaming"},
+    {"cache", "cluster", "modality", "origin", "streaming"},
     {
         "projection",
         "streamed",
@@ -63,6 +63,7 @@ NO_HYPERSPY = {
     "concerns",
     "algorithms",
     "modality",
+    "cache",
     "cluster",
     "origin",
     "streaming",
