@@ -2,7 +2,7 @@
 
 A fusion that was interrupted, or is done again with other options, reads only what it has not seen
 before. What was found is kept as long as the signals are there, up to `MEMORY_BYTES` together.
-Data in memory are not concerned: they are quick to run over, and may change in place.
+Data in memory (lazy ones made of them as well) are not concerned: they may change in place.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.modality import Modality
-from hyperfuse_hs.origin import first_layers, places, states
+from hyperfuse_hs.origin import bytes_in_memory, first_layers, places, states
 
 __all__ = ["clear", "configure"]
 
@@ -134,6 +134,8 @@ class Memory:
         self.modality = modality
         self.key = self.path = None
         if not modality.lazy or not (_store.limit or _store.folder):
+            return
+        if bytes_in_memory(modality.data):
             return
         wanted = _digest_of_pass(modality, start, stage, by_chunk)
         # A signal that is loaded again is another one, as its file may be.
