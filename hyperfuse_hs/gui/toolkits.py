@@ -63,9 +63,8 @@ def in_kernel() -> bool:
 
 
 def on_desktop() -> bool:
-    """Whether matplotlib opens windows of a toolkit that traitsui knows."""
-    backend = matplotlib.get_backend().lower()
-    return backend.startswith(("qt", "wx"))
+    """Whether matplotlib opens windows of Qt."""
+    return str(matplotlib.get_backend()).lower().startswith("qt")
 
 
 def present() -> bool:

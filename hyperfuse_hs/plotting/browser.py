@@ -180,7 +180,7 @@ def _draw_abundance(axes: Axes, h: Any, component: int, colour: str) -> None:
         return
     maps, note = mean_over_leading(values[np.newaxis])
     typical = np.nanmedian(errors) if np.isfinite(errors).any() else np.nan
-    text = f"{note}, standard error {typical:.2g}" if np.isfinite(typical) else note
+    text = f"{note}\nstandard error {typical:.2g}" if np.isfinite(typical) else note
     axes.set_title(f"Abundance{text}", fontsize=TITLE_SIZE)
     image = draw_map(axes, h, maps[0])
     image.set_clim(min(0.0, np.nanmin(maps)), max(1.0, np.nanmax(maps)))
