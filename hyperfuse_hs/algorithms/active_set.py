@@ -9,9 +9,10 @@ rows. The *members* are the components above zero, in the order of the Cholesky 
 of their part of G, so that one more member costs one more row of the factor.
 """
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from hyperfuse_hs.algorithms.compiled import compiled
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +24,7 @@ TOLERANCE = 2e-15
 ROUNDS = 20
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _append(gram: Floats, members: NDArray[np.int64], size: int, lower: Floats) -> None:
     """Extend the Cholesky factor of the passive set by its member number ``size``."""
     new = members[size]
@@ -37,7 +38,7 @@ def _append(gram: Floats, members: NDArray[np.int64], size: int, lower: Floats) 
     lower[size, size] = np.sqrt(max(pivot, RIDGE))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _substitute(lower: Floats, size: int, values: Floats) -> None:
     """Solve with the Cholesky factor, in place."""
     for a in range(size):
@@ -50,7 +51,7 @@ def _substitute(lower: Floats, size: int, values: Floats) -> None:
         values[a] /= lower[a, a]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _minimum(
     lower: Floats,
     members: NDArray[np.int64],
@@ -74,7 +75,7 @@ def _minimum(
     return float(multiplier)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _advance(x: Floats, members: NDArray[np.int64], size: int, goal: Floats) -> int:
     """Go towards the goal until a member reaches zero, drop it, and return how many are left."""
     step = 1.0
@@ -97,7 +98,7 @@ def _advance(x: Floats, members: NDArray[np.int64], size: int, goal: Floats) -> 
     return kept
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _steepest(
     gram: Floats, cross: Floats, multiplier: float, x: Floats, blocked: NDArray[np.bool_]
 ) -> int:
@@ -118,7 +119,7 @@ def _steepest(
     return best
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def solve_rows(gram: Floats, cross: Floats, closed: bool) -> Floats:
     r"""Minimise :math:`x^T G x / 2 - c^T x` over ``x >= 0``, for each row c.
 
@@ -178,7 +179,7 @@ def solve_rows(gram: Floats, cross: Floats, closed: bool) -> Floats:
     return solution
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def refine(gram: Floats, slopes: Floats, closed: bool, solution: Floats) -> None:
     """Correct the solutions, in place, each on its own support.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs.algorithms.compiled import compiled
 from hyperfuse_hs.algorithms.nonzero import (
     ONE,
     Limits,
@@ -158,7 +158,7 @@ def add_gram(block: NDArray[np.generic], out: NDArray[np.float32]) -> None:
     _add_pairs(channels, values, starts, out)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _gather(
     flat: NDArray[Any],
     step: int,
@@ -203,7 +203,7 @@ def _gather(
     return low, high, found
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _visit_set(
     row: NDArray[Any],
     sign: int,
@@ -227,7 +227,7 @@ def _visit_set(
     return low, high
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _visit_all(
     row: NDArray[Any],
     sign: int,
@@ -248,7 +248,7 @@ def _visit_all(
     return low, high
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _add_products(
     flat: NDArray[Any],
     step: int,
@@ -273,7 +273,7 @@ def _add_products(
                 sums[c * width + q] = 0.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled(error_model="numpy", fastmath={"contract"})
 def _add_row(
     row: NDArray[Any],
     limits: Limits,
@@ -291,7 +291,7 @@ def _add_row(
                 sums[c * len(left) + q] += value * left[q]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled(error_model="numpy", fastmath={"contract"})
 def _add_pairs(
     channels: NDArray[np.uint32],
     values: NDArray[np.float32],

@@ -39,9 +39,9 @@ With :math:`m_i = \nabla_z\lambda_i` and :math:`C_{ij} = m_i\cdot m_j`:
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from hyperfuse_hs.algorithms.compiled import compiled
 from hyperfuse_hs.algorithms.face_geometry import FaceGeometry, Floats, Integers
 from hyperfuse_hs.algorithms.face_tables import (
     TURN,
@@ -71,7 +71,7 @@ class Workspace(NamedTuple):
     along: Floats
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def bound_faces(
     z: Floats,
     variance: float,
@@ -117,7 +117,7 @@ def bound_faces(
     return first
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def visit_face(
     z: Floats,
     variance: float,
@@ -179,7 +179,7 @@ def visit_face(
     return value
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def add_slopes(
     z: Floats,
     variance: float,
@@ -221,7 +221,7 @@ def add_slopes(
             slopes[start + d] += share * total
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def face_ceilings(geometry: FaceGeometry, tables: ExponentTables, groups: Integers) -> Floats:
     """Bound what a Dirichlet density has above the uniform one, see :func:`bound_faces`."""
     ceilings = np.zeros((len(groups), 2))
@@ -242,7 +242,7 @@ def face_ceilings(geometry: FaceGeometry, tables: ExponentTables, groups: Intege
     return ceilings
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def accumulate(
     scores: Floats,
     noise: Floats,

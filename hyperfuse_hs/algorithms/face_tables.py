@@ -21,11 +21,11 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.special import digamma, gammaln, pbdv
 
+from hyperfuse_hs.algorithms.compiled import compiled
 from hyperfuse_hs.algorithms.face_geometry import Floats, Integers
 
 # The tables are cubic Hermite polynomials, fine enough for errors below 1e-6 in the logarithm.
@@ -123,7 +123,7 @@ def make_tables(exponents: tuple[float, ...], sizes: tuple[int, ...]) -> Exponen
     return ExponentTables(np.ascontiguousarray(near), tail_tables(both), constants)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def interpolate(table: Floats, index: int, t: float, step: float) -> tuple[float, float, float]:
     """Evaluate the cubic between nodes ``index`` and ``index + 1`` at fraction ``t``.
 
@@ -141,7 +141,7 @@ def interpolate(table: Floats, index: int, t: float, step: float) -> tuple[float
     return value, slope, by_exponent
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def log_power_near(u: float, near: Floats, exponent: float) -> tuple[float, float, float]:
     """``log h``, its slope and its derivative by the exponent, for ``u <= TURN``."""
     if u >= LOWEST:
@@ -158,7 +158,7 @@ def log_power_near(u: float, near: Floats, exponent: float) -> tuple[float, floa
     return value, slope, -math.log(-u) - (exponent + 0.5) * x
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def log_moment_tail(x: float, tail: Floats) -> tuple[float, float, float]:
     """``log M``, its slope by ``x`` and its derivative by the exponent, for small ``x``."""
     step = 1.0 / (TURN * TURN * TAIL_INTERVALS)
@@ -167,7 +167,7 @@ def log_moment_tail(x: float, tail: Floats) -> tuple[float, float, float]:
     return interpolate(tail, index, place - index, step)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def log_norm(
     square: float, near: Floats, tail: Floats, constants: Floats
 ) -> tuple[float, float, float]:

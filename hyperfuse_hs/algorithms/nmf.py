@@ -3,11 +3,11 @@ r"""Non-negative matrix factorisation of data that are known as a product of low
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyperfuse_hs.algorithms.abundance import nonnegative_least_squares
+from hyperfuse_hs.algorithms.compiled import compiled
 
 Floats = NDArray[np.float64]
 
@@ -241,7 +241,7 @@ def _triangle(matrix: Floats) -> Floats:
     return np.asarray(np.linalg.qr(matrix, mode="r"), dtype=np.float64)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _sweep(gram: Floats, cross: Floats, x: Floats) -> None:
     """Lower ``x G x / 2 - c x`` of each row over ``x >= 0``, in place, one element at a time."""
     n_rows, p = x.shape

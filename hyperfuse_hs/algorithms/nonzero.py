@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
+
+from hyperfuse_hs.algorithms.compiled import compiled
 
 Words = NDArray[np.uint64]
 Limits = tuple[float, float]
@@ -118,14 +119,14 @@ def as_rows(block: NDArray[Any]) -> tuple[NDArray[Any], int]:
     return as_strided(block, (length,), (block.itemsize,), writeable=False), step
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def value_of(stored: Any, limits: Limits) -> Any:
     """Return what :func:`as_values` made unsigned, in single precision."""
     value = np.float64(stored)
     return np.float32(value - limits[1] if value >= limits[0] else value)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def mark(row: NDArray[Any], flags: NDArray[np.uint8], bits: Words) -> None:
     """Set the bits of what is not zero in a row, 64 to a word.
 
@@ -147,7 +148,7 @@ def mark(row: NDArray[Any], flags: NDArray[np.uint8], bits: Words) -> None:
         packed[k] = (words[k] * MAGIC) >> HIGHEST_BYTE
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def mark_all(flat: NDArray[Any], step: int, n_channels: int, bits: Words) -> int:
     """Mark all rows of a block, ``bits`` is ``(n, W)``; return how many are not zero."""
     flags = np.empty(STRETCH, np.uint8)
@@ -162,7 +163,7 @@ def mark_all(flat: NDArray[Any], step: int, n_channels: int, bits: Words) -> int
     return found
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def list_marked(
     flat: NDArray[Any],
     step: int,
