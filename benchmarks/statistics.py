@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import coverage, runner
+from benchmarks import coverage, naming, runner, transfer
 from benchmarks.records import Settings
 
 ROWS: runner.Rows = {
     "coverage": ("1. How often errors and intervals hold the truth", coverage.units),
+    "prediction": ("Half of a scan, predicted from one signal", transfer.units),
+    "identification": ("Components named by powder patterns", naming.units),
 }
 
 

@@ -25,7 +25,7 @@ SURE = 2.0
 SHIFT, STRETCH = 2.0, 0.02
 """Shift of an energy axis in channels, and relative error of a camera length, to allow for."""
 
-VARIANTS = 9
+VARIANTS = 33
 """Shifts or stretches that are tried; more where steps would be wider than half a channel."""
 
 
@@ -120,7 +120,7 @@ class Identification:
                 sign = "*" if rank == 0 and name is not None else " "
                 lines.append(
                     f"{k if rank == 0 else '':>9}  {match.reference:{width}} {match.score:6.3f}"
-                    f" {match.error:7.3f} {match.first:7.0%} {sign}"
+                    f" {match.error:7.2g} {match.first:7.0%} {sign}"
                 )
         return "\n".join([*lines, "* best match; none: nothing that looks alike"])
 
