@@ -19,12 +19,13 @@ def fused():
         scan=(40, 40),
         detector=(48, 48),
         eels_channels=256,
-        eds_channels=128,
+        modalities=["EELS", "Diffraction"],
         random_state=4,
     )
     h = hf.fuse(
         list(phantom.signals.values()),
         n_components=3,
+        roles={"Diffraction": "passive"},
         navigation_mask=phantom.navigation_mask,
         random_state=0,
         show_progressbar=False,

@@ -40,6 +40,7 @@ def fused():
         h = hf.fuse(
             list(phantom.signals.values()),
             n_components=3,
+            roles={"EDS": "passive", "Diffraction": "passive"},
             navigation_mask=phantom.navigation_mask,
             signal_masks={"EELS": channel, "Diffraction": pixel},
             random_state=0,
