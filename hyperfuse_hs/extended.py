@@ -99,9 +99,14 @@ class Extended:
         return bool(np.max(np.abs(self.centres - even)) <= UNIFORM * np.mean(steps))
 
 
-def kind_of(signal_type: str) -> str:
-    """Kind of a spectrum by its signal type; what carries ``fuse`` is of the native kind."""
-    return next((part for part in SHORT_NAMES if part in signal_type), signal_type)
+def kind_of(signal_type: str, name: str) -> str:
+    """Kind of a spectrum by its signal type, or else by the name of the modality.
+
+    What carries ``fuse`` is of the native kind.
+    """
+    known = (part for part in SHORT_NAMES if part in signal_type)
+    of_name = (part for part, short in SHORT_NAMES.items() if name.startswith(short))
+    return next(known, signal_type or next(of_name, ""))
 
 
 def conversion(units: Any, wanted: str) -> float:

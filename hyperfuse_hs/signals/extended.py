@@ -34,7 +34,8 @@ class ExtendedFusion(MeasuredFusion):
         per unit of energy, at a position of mean intensity that is the component alone (abundance
         one), as counted by the modality named first.
 
-        Spectra of the same kind (two ranges of EELS, say) that overlap are brought to one scale by
+        Spectra of the same kind (two ranges of EELS, say; the signal type tells, or the name of a
+        plain signal) that overlap are brought to one scale by
         a gain, fitted in the overlap with the errors of both, and joined by least squares with
         inverse variances as weights: channels keep the width of the finer spectrum, and what the
         coarser one says of their sum counts. Spectra of different kinds count different events and
@@ -84,7 +85,7 @@ class ExtendedFusion(MeasuredFusion):
         ranges = [
             extended.Range(
                 name,
-                extended.kind_of(self._templates[name]["metadata"]["Signal"]["signal_type"]),
+                extended.kind_of(self._templates[name]["metadata"]["Signal"]["signal_type"], name),
                 own[name][0],
                 result.modalities[name].factors,
                 self._factor_variance(name),

@@ -125,6 +125,28 @@ class TestExtendedFactors:
         np.testing.assert_allclose(double.data[:, above], 2 * density[:, kev > 0.8])
         np.testing.assert_allclose(variance(double)[:, above], 4 * variance(found)[:, above])
 
+    def test_three_modalities_of_two_kinds(self, ranges):
+        found = ranges.get_extended_factors(["low", "high", "EDS"])
+        both = ranges.get_extended_factors(["low", "high"])
+        own = both.axes_manager[-1].axis
+        place = np.searchsorted(found.axes_manager[-1].axis, own[0])
+        np.testing.assert_allclose(found.data[:, place : place + own.size], both.data)
+        assert set(found.metadata.Extended_factors.gains.as_dictionary()) == {"low", "high", "EDS"}
+
+    def test_plain_signals_are_told_apart_by_their_names(self):
+        """Where eXSpy is missing, signals have no type."""
+        rng = np.random.default_rng(0)
+        mixed = rng.dirichlet([0.3, 0.3], 50)
+        counts = rng.poisson(mixed @ rng.uniform(1, 99, (2, 40))).astype(float)
+        first, second = hs.signals.Signal1D(counts), hs.signals.Signal1D(counts[:, :30] + 1)
+        for signal in (first, second):
+            signal.axes_manager[-1].units = "eV"
+        second.axes_manager[-1].offset = 20
+        h = hf.fuse([first, second], names=["EELS", "EDS"], n_components=2)
+        found = h.get_extended_factors(["EELS", "EDS"])
+        np.testing.assert_allclose(found.data[:, :40], h.get_factors("EELS").data)
+        np.testing.assert_allclose(found.data[:, 40:], h.get_factors("EDS").data[:, 20:])
+
     def test_a_gap_is_left_out_of_the_axis(self, phantom):
         eels = phantom.signals["EELS"]
         parts = eels.isig[:75], eels.isig[100:]

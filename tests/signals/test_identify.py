@@ -132,6 +132,17 @@ class TestPatterns:
         references = hf.data.reference_patterns()
         self.check(h.identify("Diffraction", references, random_state=0), order)
 
+    def test_polymorphs_by_radial_profiles(self, fused):
+        h, _, order = fused
+        profiles_ = {}
+        for name, pattern in hf.data.reference_patterns().items():
+            curve = references_.pattern(name, pattern, "1/Å", 1.0)
+            profiles_[name] = hs.signals.Signal1D(curve.density)
+            axis = profiles_[name].axes_manager[0]
+            axis.scale, axis.units = 10 * (curve.edges[1] - curve.edges[0]), "1/nm"
+            axis.offset = axis.scale / 2
+        self.check(h.identify("Diffraction", profiles_, random_state=0), order)
+
     def test_polymorphs_by_crystal_structures(self, fused, real_data):
         pytest.importorskip("diffsims")
         h, _, order = fused
