@@ -25,7 +25,7 @@ from hyperfuse_hs.algorithms.face_search import (
     first_guess,
 )
 from hyperfuse_hs.algorithms.standard_scores import standardise
-from hyperfuse_hs.algorithms.starts import escape, even, start_simplices
+from hyperfuse_hs.algorithms.starts import MAX_ROUNDS, escape, even, start_simplices
 
 # Positions that the search runs on, times the number of components (four at least).
 SEARCH_SHARE = 250
@@ -80,6 +80,7 @@ def face_mixture(
     *,
     random_state: int | np.random.Generator | None = None,
     n_starts: int = 5,
+    max_escapes: int = MAX_ROUNDS,
     max_face_size: int | None = None,
 ) -> FaceMixture:
     r"""Fit endmembers to positions that lie on faces of their simplex.
@@ -101,6 +102,8 @@ def face_mixture(
         Seed or generator.
     n_starts
         Number of starts; the highest likelihood wins.
+    max_escapes
+        How often to try to get from there to a better optimum; most of the time goes there.
     max_face_size
         Largest number of components of a face, besides the whole simplex; None for 3, or 2 where
         there are more than 10 components, since the faces would be too many.
@@ -130,7 +133,7 @@ def face_mixture(
     starts = start_simplices(few, n_components, n_starts, rng)
     fits = map_threads(explore, zip(starts, rng.spawn(n_starts), strict=True))
     best = max(fits, key=lambda fit: fit.log_likelihood)
-    best = escape(few, best, levels, rng)
+    best = escape(few, best, levels, rng, max_escapes)
     last = refine(problem, best, starts[0], rng)
     posterior = problem.posterior(last.endmembers, last.weights, last.exponents)[1]
     weights = last.weights / last.weights.sum()

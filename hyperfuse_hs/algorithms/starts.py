@@ -87,7 +87,11 @@ def drop_isolated(scores: Floats, n_components: int) -> Floats:
 
 
 def escape(
-    problem: FaceProblem, found: Climb, levels: Sequence[float], rng: np.random.Generator
+    problem: FaceProblem,
+    found: Climb,
+    levels: Sequence[float],
+    rng: np.random.Generator,
+    rounds: int = MAX_ROUNDS,
 ) -> Climb:
     """Move endmembers that are nowhere pure outwards, climb again, and keep what is more likely.
 
@@ -106,13 +110,15 @@ def escape(
         Extra noise variances, see :func:`~hyperfuse_hs.algorithms.face_search.anneal`.
     rng
         Source of the extra noise.
+    rounds
+        How often at most; an end that is no better is the last.
 
     Returns
     -------
     Climb
         At least as likely as ``found``.
     """
-    for _ in range(MAX_ROUNDS):
+    for _ in range(rounds):
         level = levels[max(len(levels) - 2, 0)]
         blurred = blur(problem, level, rng)
         moves = [
