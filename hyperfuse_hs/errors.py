@@ -121,11 +121,12 @@ def _abundance_mixing(scores: Scores, result: FusionResult, name: str, noise: Le
 def misfit_variance(
     scores: Scores, result: FusionResult, name: str, estimate: FactorEstimate
 ) -> Floats:
-    """Variance of the factors as means over what varies besides the components.
+    """Variance of the factors that comes from what varies besides the components.
 
-    The diffraction pattern of a phase is that of the crystals at hand; with others it would have
-    come out differently. What the components leave of a modality in the joint subspace, where it
-    stands out of the noise, tells how much, and over which distance positions are alike.
+    The diffraction pattern of a phase is the mean over the crystals in the scan, by their amount.
+    Least squares give them other weights. What the components leave of a modality in the joint
+    subspace, where it stands out of the noise, tells how much that may matter, and over which
+    distance positions are alike.
 
     Parameters
     ----------

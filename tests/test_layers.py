@@ -42,6 +42,7 @@ LAYERS = (
         "lead_noise",
         "errors",
         "intervals",
+        "stability",
         "resampling",
         "associations",
         "extended",

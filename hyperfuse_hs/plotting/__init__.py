@@ -1,7 +1,8 @@
 """Figures of a fusion: components, residuals, scree plots, faces and feasible ranges.
 
-Each function takes a :class:`~hyperfuse_hs.signals.hypermodal.HypermodalSignal` and returns a
-matplotlib figure. Components count from 0, as everywhere in HyperSpy.
+Each function takes a :class:`~hyperfuse_hs.signals.hypermodal.HypermodalSignal`, or what its
+`stability` returns, and returns a matplotlib figure. Components count from 0, as everywhere in
+HyperSpy.
 """
 
 from hyperfuse_hs.plotting.browser import plot_component, plot_residuals
@@ -9,6 +10,7 @@ from hyperfuse_hs.plotting.components import plot_components
 from hyperfuse_hs.plotting.faces import plot_faces
 from hyperfuse_hs.plotting.ranges import plot_feasible_range
 from hyperfuse_hs.plotting.scree import plot_scree
+from hyperfuse_hs.plotting.stability import plot_stability
 
 __all__ = [
     "plot_component",
@@ -17,4 +19,5 @@ __all__ = [
     "plot_feasible_range",
     "plot_residuals",
     "plot_scree",
+    "plot_stability",
 ]

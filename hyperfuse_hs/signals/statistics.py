@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hyperfuse_hs.signals.uncertain import UncertainFusion
+from hyperfuse_hs.signals.steady import SteadyFusion
 
 
-class MeasuredFusion(UncertainFusion):
+class MeasuredFusion(SteadyFusion):
     """Signal of a fusion that says how certain things are, and what goes with what."""

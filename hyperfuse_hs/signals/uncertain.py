@@ -37,10 +37,15 @@ class UncertainFusion(RangedFusion):
         * the noise of the data, for the abundances found;
         * the noise of the abundances, for the endmembers found;
         * where a modality varies in other ways than the components explain, such as diffraction
-          patterns of crystals that are oriented differently, the factor is a mean over what is
-          there. How far it may be from that of many more of the kind follows from how much the
-          modality varies and over what distance positions are alike (Conley, J. Econometrics 92, 1
-          (1999)).
+          patterns of crystals that are oriented differently, least squares weigh positions
+          otherwise than by the amount of the component at them. How far the factor may be from the
+          mean over the component in this scan follows from how much the modality varies and over
+          what distance positions are alike (Conley, J. Econometrics 92, 1 (1999)).
+
+        So the error of a diffraction pattern is about the crystals that are in the scan: of the
+        pattern of a powder, a few dozen crystals tell far less than that. It is an error of the
+        pattern as a whole; of single components it may be half or twice as large, the more so the
+        fewer crystals there are.
 
         That the endmembers themselves are uncertain is counted by `bootstrap`.
 
