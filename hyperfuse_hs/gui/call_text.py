@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -68,6 +69,7 @@ def _describe(value: Any) -> str:
 
 def result_text(
     h: Any,
+    base: Any,
     asked: tuple[Sequence[BaseSignal], Mapping[str, Any]] | None,
     options: Mapping[str, Any],
     variables: Mapping[str, Any],
@@ -78,6 +80,8 @@ def result_text(
     ----------
     h
         The result.
+    base
+        The result that it was unmixed from.
     asked
         Signals and all options of the `fuse` behind it; None where they are not known.
     options
@@ -94,7 +98,9 @@ def result_text(
     names = Names(variables)
     if asked is None:
         arguments = keywords(_set(options), names)
-        code = f"h = {names.of(h, 'h')}.unmix({_listed('h = h.unmix(', arguments)})\nh.write_back()"
+        code = (
+            f"h = {names.of(base, 'h')}.unmix({_listed('h = h.unmix(', arguments)})\nh.write_back()"
+        )
         return "\n".join([*names.remarks, code])
     signals, before = asked
     now = {**before, **options}
@@ -108,7 +114,7 @@ def result_text(
     for name in h.modalities:
         if name not in before["names"]:
             held = names.of(h._natives[name], name) if name in h._natives else "..."
-            code += f"\nh.couple({held}, name={name!r})"
+            code += f"\nh.couple({held}, name={_text(name)})"
     return "\n".join([*names.remarks, code])
 
 
@@ -165,7 +171,7 @@ def keywords(options: Mapping[str, Any], names: Names) -> list[str]:
 def _literal(value: Any, option: str, names: Names) -> str:
     """Write a value: plain ones as they are, objects by their names."""
     if isinstance(value, Mapping):
-        items = (f"{key!r}: {_literal(v, f'{key} {option}', names)}" for key, v in value.items())
+        items = (f"{_text(k)}: {_literal(v, f'{k} {option}', names)}" for k, v in value.items())
         return "{" + ", ".join(items) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_literal(item, option, names) for item in value) + "]"
@@ -173,9 +179,16 @@ def _literal(value: Any, option: str, names: Names) -> str:
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):
         return f'float("{value}")'
-    if value is None or isinstance(value, str | int | float):
+    if isinstance(value, str):
+        return _text(value)
+    if value is None or isinstance(value, int | float):
         return repr(value)
     return names.of(value, option)
+
+
+def _text(value: str) -> str:
+    """Write text in double quotes."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _listed(start: str, arguments: Sequence[str]) -> str:

@@ -122,9 +122,10 @@ def find_problems(
     for item, name in zip(chosen, names, strict=True):
         _check_own(item, name, own, check)
     if not found:
-        roles = {n: own(item)["roles"] for item, n in zip(chosen, names, strict=True)}
-        weights = {n: own(item)["weights"] for item, n in zip(chosen, names, strict=True)}
-        weights = {n: weight for n, weight in weights.items() if weight != "auto"}
+        reader = Options(names, signals)
+        read = {name: own(item) for item, name in zip(chosen, names, strict=True)}
+        roles = reader.roles({name: entry["roles"] for name, entry in read.items()})
+        weights = reader.weights({name: entry["weights"] for name, entry in read.items()})
         check("roles", None, lambda: check_lead(names, roles, weights))
     _check_shared(signals, list(names), shared, variables, check)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,17 @@ class Outcome(t.HasTraits):
         comparison_mode=t.ComparisonMode.identity,
         desc="by name, maps of the reduced residual",
     )
+    bands = t.Any(comparison_mode=t.ComparisonMode.identity, desc="errors of the components")
+    preview = t.Bool(False, desc="whether a better result is still being searched for")
     summary = t.Str
     edge = t.Str(desc="number of components that stand out of the noise")
     code = t.Str(desc="the call that gives this result")
     variable = t.Str("h", desc="variable of the session that gets the result")
     file = t.Str("fused.hspy", desc="file that gets the result")
     overwrite = t.Bool(False, desc="whether an existing file is replaced")
-    notice = t.Str(desc="what the last action has done")
     errors = t.Dict(t.Str, t.Str)
+    notice = t.Str
+    background = t.Bool(False)
 
     _variables: Any
 
@@ -46,7 +50,7 @@ class Outcome(t.HasTraits):
         self._say("variable", "")
         if self.result is None:
             return
-        if not name.isidentifier():
+        if not name.isidentifier() or keyword.iskeyword(name):
             self._say("variable", f"Expected the name of a variable, such as h. Got {name!r}.")
             return
         self._variables[name] = self.result
@@ -70,12 +74,16 @@ class Outcome(t.HasTraits):
         self.notice = f"Saved to {path}."
 
     def draw_component(self, figure: Figure | None = None) -> Figure:
-        """Draw the map of the component to look at, and its factors with errors."""
-        return plotting.plot_component(self.result, self.component, figure=figure)
+        """Draw the map of the component to look at, and its factors, with errors once known."""
+        if self.bands is None and not self.background and not self.preview:
+            self.trait_setq(bands=plotting.component_errors(self.result))
+        bands = False if self.bands is None else self.bands
+        h, component = self.result, self.component
+        return plotting.plot_component(h, component, errors=bands, figure=figure)
 
     def draw_all(self, figure: Figure | None = None) -> Figure:
         """Draw all components."""
-        return plotting.plot_components(self.result, figure=figure)
+        return plotting.plot_components(self.result, errors=not self.preview, figure=figure)
 
     def draw_scree(self, figure: Figure | None = None) -> Figure:
         """Draw singular values and the edge of the noise."""

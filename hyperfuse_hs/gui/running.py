@@ -68,7 +68,7 @@ class Job:
         try:
             with watching(self._watch):
                 outcome = self.work()
-            self._go_on()
+            self.go_on()
         except BaseException as error:
             self.dispatch(self.ended, None, error)
         else:
@@ -80,7 +80,7 @@ class Job:
 
         def tick(count: int) -> None:
             nonlocal done
-            self._go_on()
+            self.go_on()
             with self._lock:
                 done += count
                 part = done / max(total, 1)
@@ -90,10 +90,11 @@ class Job:
                 self._last = now
                 self.dispatch(self.progressed, description, part)
 
-        self._go_on()
+        self.go_on()
         self.dispatch(self.progressed, description, 0.0)
         yield tick
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """Raise an error if the work is to be given up."""
         if self._stop.is_set():
             raise CancelledRunError("Cancelled.")

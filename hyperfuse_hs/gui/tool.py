@@ -19,6 +19,8 @@ nothing itself. A front end shows its traits and calls its methods.
 ``running``, ``stage``,  whether work is going on, what it is, and the part that is done (0 to 1)
 ``progress``
 ``result``               the `HypermodalSignal`, or None
+``preview``              whether it is a quick guess, while a better one is searched for
+``bands``                errors of its components, None until they are known
 ``stale``                whether the entries ask for a new run
 ``component``            the one to look at
 ``residuals``            by name, maps of ``compute_residuals``
@@ -37,7 +39,8 @@ Methods: ``run``, ``cancel``, ``update`` (called by itself where ``live``), ``co
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,8 +56,11 @@ from hyperfuse_hs.gui.call_text import result_text
 from hyperfuse_hs.gui.candidates import find_candidates
 from hyperfuse_hs.gui.form import Form
 from hyperfuse_hs.gui.outcome import Outcome
-from hyperfuse_hs.gui.running import CancelledRunError, Job
-from hyperfuse_hs.signals.report import edge_text
+from hyperfuse_hs.gui.running import CancelledRunError
+from hyperfuse_hs.gui.work import Work
+from hyperfuse_hs.plotting import component_errors
+from hyperfuse_hs.signals.report import edge_text, standing_out
+from hyperfuse_hs.unmixing import SEARCHES
 
 _logger = logging.getLogger(__name__)
 
@@ -62,6 +68,8 @@ AGAIN_ENTRIES = ("automatic", "n_components", "unmixing", "abundances", "random_
 DATA_ENTRIES = ("scale", "navigation_mask")
 OWN_AGAIN_ENTRIES = ("role", "weight")
 OWN_DATA_ENTRIES = ("chosen", "name", "noise", "signal_mask")
+PATIENCE = 0.7
+"""Time that a search may take before a quick guess is shown in the meantime [s]."""
 
 
 @add_gui_method(toolkey=toolkits.TOOLKEY)
@@ -69,7 +77,7 @@ class _Shown(t.HasTraits):
     """What HyperSpy can show."""
 
 
-class Fuser(Form, Outcome, _Shown):
+class Fuser(Form, Outcome, Work, _Shown):
     """Parameters of a fusion, its run and its result.
 
     Parameters
@@ -88,15 +96,10 @@ class Fuser(Form, Outcome, _Shown):
     """
 
     live = t.Bool(True, desc="unmix again after every change that needs no data")
-    running = t.Bool(False)
-    stage = t.Str
-    progress = t.Float
     stale = t.Bool(False, desc="whether the entries ask for a new run")
-    background = t.Bool(False, desc="whether work is done in a thread of its own")
-    dispatch = t.Callable
 
-    _job: Job | None = None
     _again = False
+    _search_seconds = 0.0
     _quiet = True
     _base: Any = None
     _asked: tuple[list[BaseSignal], dict[str, Any]] | None = None
@@ -110,7 +113,6 @@ class Fuser(Form, Outcome, _Shown):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.dispatch = _call_now
         self.remember(variables)
         if signals:
             self.fill(signals, options)
@@ -170,7 +172,7 @@ class Fuser(Form, Outcome, _Shown):
             return
         signals, options = self.read()
         self._texts_at_run = self._data_texts()
-        self._start(
+        self.begin(
             "Starting",
             lambda: fuse(signals, **options, interactive=False),
             lambda h: self._fused(h, (signals, options)),
@@ -178,13 +180,30 @@ class Fuser(Form, Outcome, _Shown):
 
     def update(self) -> None:
         """Unmix again from the cached scores; while work is going on, after it."""
-        if self._base is None or any(option in AGAIN for option, _, _ in self.problems):
-            return
         if self.running:
             self._again = True
             return
+        if self._base is None or any(option in AGAIN for option, _, _ in self.problems):
+            return
         base, options = self._base, self._unmix_options()
-        self._start("Unmixing", lambda: base.unmix(**options), self._take)
+        quick = {**options, "unmixing": "vertex"} if self._takes_long(options) else None
+
+        def work() -> Any:
+            if quick is not None:
+                self.post(self._show_preview, base.unmix(**quick))
+            began = time.monotonic()
+            h = base.unmix(**options)
+            self._search_seconds = time.monotonic() - began
+            return h
+
+        self.begin("Unmixing", work, self._take)
+
+    def _takes_long(self, options: Mapping[str, Any]) -> bool:
+        """Whether to show a quick guess first: searches for more than there is are long."""
+        if not self.background or options["unmixing"] not in SEARCHES:
+            return False
+        known, count = standing_out(self._base._result), options["n_components"]
+        return self._search_seconds > PATIENCE or (count != "auto" and count > known)
 
     def compute_residuals(self) -> None:
         """Compute maps of the reduced residual, in a pass over each signal that is there."""
@@ -196,43 +215,25 @@ class Fuser(Form, Outcome, _Shown):
         def work() -> dict[str, Any]:
             return {name: h.get_residual(name) for name in names}
 
-        self._start("Residuals", work, lambda maps: self.trait_set(residuals=maps))
+        self.begin("Residuals", work, lambda maps: self.trait_set(residuals=maps))
 
     def cancel(self) -> None:
         """Give up what is going on; signals stay as they were."""
         self._again = False
-        if self._job is not None and self.running:
-            self.stage = "Cancelling"
-            self._job.cancel()
+        super().cancel()
 
     close = cancel
 
-    def _start(self, stage: str, work: Callable[[], Any], take: Callable[[Any], Any]) -> None:
-        self.trait_set(running=True, stage=stage, progress=0.0, notice="")
-        job = Job(work, self._progressed, lambda *outcome: self._ended(take, *outcome), self._post)
-        self._job = job
-        job.start(self.background)
-
-    def _post(self, function: Callable[..., Any], *arguments: Any) -> None:
-        self.dispatch(function, *arguments)
-
-    def _progressed(self, stage: str, part: float) -> None:
-        if self.running and self.stage != "Cancelling":
-            self.trait_set(stage=stage, progress=part)
-
-    def _ended(self, take: Callable[[Any], Any], outcome: Any, error: BaseException | None) -> None:
-        if error is None:
-            take(outcome)
-        else:
-            self._failed(error)
-        self.trait_set(running=False, stage="", progress=0.0)
+    def idle(self) -> None:
+        """Unmix again if entries have changed meanwhile."""
+        self.preview = False
         if self._again:
             self._again = False
             self.update()
 
-    def _failed(self, error: BaseException) -> None:
-        assert self._job is not None
-        if self._job.cancelled or isinstance(error, CancelledRunError | KeyboardInterrupt):
+    def failed(self, error: BaseException, cancelled: bool) -> None:
+        """Show an error beside the entry that it is about."""
+        if cancelled or isinstance(error, CancelledRunError | KeyboardInterrupt):
             self.notice = "Cancelled. The signals are as they were."
             return
         concern = concern_of(error)
@@ -260,11 +261,24 @@ class Fuser(Form, Outcome, _Shown):
     def _take(self, h: Any) -> None:
         """Show a result."""
         count = h._result.n_components
-        with self.quietly():
-            self.n_components = count
+        if self.automatic:
+            with self.quietly():
+                self.n_components = count
         self.trait_set(residuals={}, component=min(self.component, count - 1))
         self.trait_set(summary=h.summary(), edge=edge_text(h._result), code=self._code_of(h))
+        self.trait_set(preview=False, bands=None)
         self.result = h
+        if self.background:
+            self.begin_aside(lambda job: component_errors(h, job.go_on), self._take_bands)
+
+    def _take_bands(self, bands: Any) -> None:
+        self.bands = bands
+
+    def _show_preview(self, h: Any) -> None:
+        """Show a quick guess until the search is over."""
+        count = h._result.n_components
+        self.trait_set(residuals={}, component=min(self.component, count - 1), bands=None)
+        self.trait_set(preview=True, result=h)
 
     def _unmix_options(self) -> dict[str, Any]:
         """Read the entries that ask for no new run, for the modalities of the result."""
@@ -280,8 +294,4 @@ class Fuser(Form, Outcome, _Shown):
         }
 
     def _code_of(self, h: Any) -> str:
-        return result_text(h, self._asked, self._unmix_options(), self._variables)
-
-
-def _call_now(function: Callable[..., Any], *arguments: Any) -> None:
-    function(*arguments)
+        return result_text(h, self._base, self._asked, self._unmix_options(), self._variables)

@@ -5,7 +5,12 @@ Each function takes a :class:`~hyperfuse_hs.signals.hypermodal.HypermodalSignal`
 HyperSpy.
 """
 
-from hyperfuse_hs.plotting.browser import plot_component, plot_residuals
+from hyperfuse_hs.plotting.browser import (
+    ComponentErrors,
+    component_errors,
+    plot_component,
+    plot_residuals,
+)
 from hyperfuse_hs.plotting.components import plot_components
 from hyperfuse_hs.plotting.faces import plot_faces
 from hyperfuse_hs.plotting.ranges import plot_feasible_range
@@ -13,6 +18,8 @@ from hyperfuse_hs.plotting.scree import plot_scree
 from hyperfuse_hs.plotting.stability import plot_stability
 
 __all__ = [
+    "ComponentErrors",
+    "component_errors",
     "plot_component",
     "plot_components",
     "plot_faces",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
+from matplotlib.colors import PowerNorm, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hyperfuse_hs.plotting.panels import (
+    BRIGHT,
+    PATTERN_COLOURS,
     SMALL_SIZE,
     TITLE_SIZE,
     axis_edges,
@@ -24,24 +27,66 @@ from hyperfuse_hs.plotting.panels import (
     draw_colour_bar,
     draw_map,
     draw_scale_bar,
+    kind_of,
     mean_over_leading,
     new_figure,
     with_excluded,
 )
 
-PATTERN_COLOURS = "inferno"
-BRIGHT = 99.5
-"""Percentile of a pattern where its colours saturate."""
-ERRORS = 2.0
-"""Standard errors that the bands extend to either side."""
-COLUMNS = 4
-PANEL = (2.3, 2.4)
+COLUMNS = 3
+PANEL = (2.75, 2.3)
 """Width and height of a panel [inch]."""
 RESIDUAL_COLOURS = "PuOr_r"
+CURVE_ERRORS = 1.96
+"""Standard errors that the band of abundances along a line extends to either side."""
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentErrors:
+    """How certain the components of a result are, to be drawn more than once.
+
+    Parameters
+    ----------
+    abundances
+        What ``h.get_abundance_errors()`` returns.
+    factors
+        By name, what ``h.get_factor_interval(name)`` returns.
+    """
+
+    abundances: Any
+    factors: Mapping[str, tuple[Any, Any]]
+
+
+def component_errors(h: Any, go_on: Callable[[], object] = lambda: None) -> ComponentErrors:
+    """Find how certain the components are.
+
+    Parameters
+    ----------
+    h
+        The result of a fusion.
+    go_on
+        Called before each part; an error that it raises ends it.
+
+    Returns
+    -------
+    ComponentErrors
+        For `plot_component`.
+    """
+    factors = {}
+    for name in h.modalities:
+        go_on()
+        factors[name] = h.get_factor_interval(name)
+    go_on()
+    return ComponentErrors(h.get_abundance_errors(), factors)
 
 
 def plot_component(
-    h: Any, component: int, *, names: Sequence[str] | None = None, figure: Figure | None = None
+    h: Any,
+    component: int,
+    *,
+    names: Sequence[str] | None = None,
+    errors: bool | ComponentErrors = True,
+    figure: Figure | None = None,
 ) -> Figure:
     """Show one component with its errors: its abundance, and its factor in each modality.
 
@@ -53,6 +98,9 @@ def plot_component(
         Which one, counted from 0.
     names
         Modalities to show, in this order; by default all.
+    errors
+        Whether to show them; or what `component_errors` has returned, which takes longer than to
+        draw it.
     figure
         Where to draw; best one with ``layout="constrained"``. By default a new figure.
 
@@ -60,9 +108,9 @@ def plot_component(
     -------
     Figure
         Abundance: a map, with the median of its standard errors (curves along a line have bands).
-        Spectra have bands of two standard errors, numbers bars of two. A pattern, on a square-root
-        colour scale on which the brightest 0.5 % of the channels saturate, has the map of its
-        standard errors next to it.
+        Bands around spectra and bars at numbers hold the truth in 95 %. A pattern, on a square-root
+        colour scale on which the brightest 0.5 % of the channels saturate, has a map of half the
+        width of these intervals next to it.
 
     Raises
     ------
@@ -73,26 +121,29 @@ def plot_component(
     if not 0 <= component < count:
         raise ValueError(f"Expected a component from 0 to {count - 1}. Got {component}.")
     chosen = chosen_names(h, names)
-    factors = {name: (h.get_factors(name), h.get_factor_errors(name)) for name in chosen}
-    kinds = [_kind(signal) for signal, _ in factors.values()]
-    total = 1 + len(kinds) + kinds.count(2)
-    panels = _panels(total, figure)
-    figure = panels[0].figure.figure
-    colour = colour_of(component)
-    _draw_abundance(panels.pop(0), h, component, colour)
-    for (name, pair), kind in zip(factors.items(), kinds, strict=True):
-        values, errors = (np.asarray(signal.data[component], dtype=float) for signal in pair)
+    factors = {name: h.get_factors(name) for name in chosen}
+    kinds = [kind_of(signal) for signal in factors.values()]
+    if isinstance(errors, bool):
+        errors_ = component_errors(h) if errors else None
+    else:
+        errors_ = errors
+    panels = _panels(1 + len(kinds) + kinds.count(2), figure)
+    figure, colour = panels[0].figure.figure, colour_of(component)
+    _draw_abundance(panels.pop(0), h, component, colour, errors_)
+    for (name, signal), kind in zip(factors.items(), kinds, strict=True):
+        values = np.asarray(signal.data[component], dtype=float)
+        ends = None
+        if errors_ is not None:
+            ends = [np.asarray(end.data[component], float) for end in errors_.factors[name]]
         axes = panels.pop(0)
         axes.set_title(f"{name} ({h._result.modalities[name].role})", fontsize=TITLE_SIZE)
         if kind == 2:
-            _draw_pattern(axes, pair[0], values)
-            beside = panels.pop(0)
-            beside.set_title(f"{name}: standard error", fontsize=TITLE_SIZE)
-            _draw_pattern(beside, pair[0], errors)
+            _draw_pattern(axes, signal, values)
+            _draw_width(panels.pop(0), signal, name, ends)
         elif kind == 1:
-            _draw_spectrum(axes, pair[0], values, errors, colour)
+            _draw_spectrum(axes, signal, values, ends, colour)
         else:
-            _draw_number(axes, values.item(), errors.item(), colour)
+            _draw_number(axes, values.item(), ends, colour)
     figure.suptitle(f"Component {component}", fontsize=TITLE_SIZE, color=colour, fontweight="bold")
     return figure
 
@@ -145,7 +196,7 @@ def plot_residuals(
         axes.set_title(f"{name}{note}", fontsize=TITLE_SIZE)
         image = draw_map(axes, h, maps[0], RESIDUAL_COLOURS)
         reach = max(float(np.nanpercentile(np.abs(maps[0] - 1), 99)), 0.1)
-        image.set_clim(1 - reach, 1 + reach)
+        image.set_norm(TwoSlopeNorm(1.0, max(1 - reach, 0.0), 1 + reach))
         draw_scale_bar(axes, h)
         draw_colour_bar(image, (0, -0.12, 1, 0.06))
     shown = panels[0].figure.figure
@@ -164,23 +215,23 @@ def _panels(count: int, figure: Figure | None) -> list[Axes]:
     return panels[:count]
 
 
-def _kind(signal: Any) -> int:
-    """Return how to draw a factor: as a number (0), a curve (1) or an image (2)."""
-    return min(signal.axes_manager.signal_dimension, 2) if signal.data[0].size > 1 else 0
-
-
-def _draw_abundance(axes: Axes, h: Any, component: int, colour: str) -> None:
+def _draw_abundance(
+    axes: Axes, h: Any, component: int, colour: str, errors: ComponentErrors | None
+) -> None:
     values = np.asarray(h.get_abundances().data)[component]
-    errors = np.asarray(h.get_abundance_errors().data)[component]
+    deviation = None if errors is None else np.asarray(errors.abundances.data)[component]
     axes.set_title("Abundance", fontsize=TITLE_SIZE)
     if values.ndim == 1:
         axis = h.axes_manager.navigation_axes[0]
-        _draw_band(axes, axis.axis, values, errors, colour)
+        ends = None
+        if deviation is not None:
+            ends = [values - CURVE_ERRORS * deviation, values + CURVE_ERRORS * deviation]
+        _draw_curve(axes, axis.axis, values, ends, colour)
         axes.set_xlabel(axis_label(axis, "Position"), fontsize=SMALL_SIZE)
         return
-    maps, note = mean_over_leading(values[np.newaxis])
-    typical = np.nanmedian(errors) if np.isfinite(errors).any() else np.nan
-    text = f"{note}\nstandard error {typical:.2g}" if np.isfinite(typical) else note
+    maps, text = mean_over_leading(values[np.newaxis])
+    if deviation is not None and np.isfinite(deviation).any():
+        text += f"\nstandard error {np.nanmedian(deviation):.2g}"
     axes.set_title(f"Abundance{text}", fontsize=TITLE_SIZE)
     image = draw_map(axes, h, maps[0])
     image.set_clim(min(0.0, np.nanmin(maps)), max(1.0, np.nanmax(maps)))
@@ -188,17 +239,21 @@ def _draw_abundance(axes: Axes, h: Any, component: int, colour: str) -> None:
     draw_colour_bar(image, (0, -0.12, 1, 0.06))
 
 
-def _draw_band(
+def _draw_curve(
     axes: Axes,
     positions: NDArray[Any],
     values: NDArray[np.float64],
-    errors: NDArray[np.float64],
+    ends: Sequence[NDArray[np.float64]] | None,
     colour: str,
 ) -> None:
-    """Draw a curve within two standard errors."""
-    low, high = values - ERRORS * errors, values + ERRORS * errors
-    axes.fill_between(positions, low, high, color=colour, alpha=0.35, linewidth=0)
+    """Draw a curve in its band, which may leave the panel."""
     axes.plot(positions, values, color=colour, linewidth=1)
+    low = min(0.0, float(np.nanmin(values)))
+    axes.set_ylim(bottom=low - 0.02 * (float(np.nanmax(values)) - low))
+    bottom = axes.get_ylim()[0]
+    if ends is not None:
+        axes.fill_between(positions, ends[0], ends[1], color=colour, alpha=0.3, linewidth=0)
+        axes.set_ylim(bottom=bottom)
     axes.tick_params(labelsize=SMALL_SIZE)
 
 
@@ -206,12 +261,11 @@ def _draw_spectrum(
     axes: Axes,
     signal: Any,
     values: NDArray[np.float64],
-    errors: NDArray[np.float64],
+    ends: Sequence[NDArray[np.float64]] | None,
     colour: str,
 ) -> None:
     axis = signal.axes_manager.signal_axes[0]
-    _draw_band(axes, axis.axis, values, errors, colour)
-    axes.axhline(0, color="black", linewidth=0.5)
+    _draw_curve(axes, axis.axis, values, ends, colour)
     axes.set_xlim(np.min(axis.axis), np.max(axis.axis))
     axes.set_xlabel(axis_label(axis, "Channel"), fontsize=SMALL_SIZE)
     quantity = signal.metadata.get_item("Signal.quantity", "") or "Counts"
@@ -227,12 +281,11 @@ def _draw_pattern(axes: Axes, signal: Any, values: NDArray[np.float64]) -> None:
     x, y = signal.axes_manager.signal_axes[:2]
     (left, right), (top, bottom) = axis_edges(x), axis_edges(y)
     low, bright, highest = np.nanpercentile(patterns, (0, BRIGHT, 100))
+    low, high = max(float(low), 0.0), float(bright if bright > low else highest)
     image = axes.imshow(
         patterns[0],
         cmap=with_excluded(PATTERN_COLOURS),
-        norm=PowerNorm(
-            0.5, vmin=max(low, 0.0), vmax=bright if bright > low else highest, clip=True
-        ),
+        norm=PowerNorm(0.5, low, high, clip=True),
         extent=(left, right, bottom, top),
     )
     calibrated = bool(defined(x.units))
@@ -240,14 +293,31 @@ def _draw_pattern(axes: Axes, signal: Any, values: NDArray[np.float64]) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(4, symmetric=top < 0 < bottom))
     axes.tick_params(labelsize=SMALL_SIZE)
     axes.set_xlabel(axis_label(x, "x") if calibrated else "Pixel", fontsize=SMALL_SIZE)
-    bar = axes.figure.colorbar(image, ax=axes, shrink=0.8)
-    bar.locator = MaxNLocator(4)
+    # At equal distances on the square-root scale.
+    ticks = [low + part**2 * (high - low) for part in (0.0, 0.5, 1.0)]
+    bar = axes.figure.colorbar(image, ax=axes, shrink=0.8, ticks=ticks, format="%.2g")
+    bar.minorticks_off()
     bar.ax.tick_params(labelsize=SMALL_SIZE)
 
 
-def _draw_number(axes: Axes, value: float, error: float, colour: str) -> None:
-    axes.barh(0, value, height=0.5, color=colour, alpha=0.5)
-    axes.errorbar(value, 0, xerr=ERRORS * error, fmt="o", color=colour, capsize=3)
+def _draw_width(
+    axes: Axes, signal: Any, name: str, ends: Sequence[NDArray[np.float64]] | None
+) -> None:
+    """Draw half the width of the intervals of a pattern; nothing where they are not known."""
+    if ends is None:
+        axes.set_axis_off()
+        return
+    axes.set_title(f"{name}: ± (95 %)", fontsize=TITLE_SIZE)
+    _draw_pattern(axes, signal, (ends[1] - ends[0]) / 2)
+
+
+def _draw_number(
+    axes: Axes, value: float, ends: Sequence[NDArray[np.float64]] | None, colour: str
+) -> None:
+    axes.barh(0, value, height=0.5, color=colour)
+    if ends is not None:
+        beside = [[max(value - ends[0].item(), 0.0)], [max(ends[1].item() - value, 0.0)]]
+        axes.errorbar(value, 0, xerr=beside, color="0.5", capsize=3, linewidth=1.5)
     axes.set(ylim=(-1, 1), yticks=[])
     axes.axvline(0, color="black", linewidth=0.5)
     axes.xaxis.set_major_locator(MaxNLocator(4))

@@ -13,6 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hyperfuse_hs.plotting.panels import (
+    BRIGHT,
+    PATTERN_COLOURS,
     SMALL_SIZE,
     TITLE_SIZE,
     axis_edges,
@@ -24,15 +26,13 @@ from hyperfuse_hs.plotting.panels import (
     draw_colour_bar,
     draw_map,
     draw_scale_bar,
+    kind_of,
     map_width,
     mean_over_leading,
     new_figure,
     with_excluded,
 )
 
-PATTERN_COLOURS = "inferno"
-BRIGHT = 99.5
-"""Percentile of a pattern where its colours saturate."""
 WIDTHS = (0.75, 1.5, 1.1)
 """Widths of a number, a curve and an image, over the height of a row."""
 
@@ -88,14 +88,14 @@ def plot_components(
     titles = component_labels(labels, len(abundances), "Component {}")
     factors = [h.get_factors(name) for name in chosen]
     height = 1.9 if len(titles) <= 4 else 1.5
-    widths = [map_width(h, height), *(WIDTHS[_kind(signal)] * height for signal in factors)]
+    widths = [map_width(h, height), *(WIDTHS[kind_of(signal)] * height for signal in factors)]
     figure = new_figure(figure, 1.2 + sum(widths), 0.9 + height * len(titles))
     grid = figure.subplots(len(titles), len(widths), squeeze=False, width_ratios=widths)
     _draw_abundances(grid[:, 0], h, abundances)
     for column, name, signal in zip(grid.T[1:], chosen, factors, strict=True):
-        note = (_draw_numbers, _draw_spectra, _draw_patterns)[_kind(signal)](column, signal)
+        note = (_draw_numbers, _draw_spectra, _draw_patterns)[kind_of(signal)](column, signal)
         if source is not None:
-            (_mark_numbers, _mark_spectra, _mark_patterns)[_kind(signal)](
+            (_mark_numbers, _mark_spectra, _mark_patterns)[kind_of(signal)](
                 column, signal, source, name
             )
         role = h._result.modalities[name].role
@@ -125,11 +125,6 @@ def _source_of_errors(h: Any, errors: Any) -> Any:
             f"Got {type(errors).__name__}."
         )
     return errors
-
-
-def _kind(signal: Any) -> int:
-    """Return how to draw a factor: as a number (0), a curve (1) or an image (2)."""
-    return min(signal.axes_manager.signal_dimension, 2) if signal.data[0].size > 1 else 0
 
 
 def _draw_abundances(column: NDArray[Any], h: Any, abundances: NDArray[Any]) -> None:

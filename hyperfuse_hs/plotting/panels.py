@@ -30,6 +30,9 @@ People with any kind of colour vision can tell these colours apart.
 
 EXCLUDED_COLOUR = "0.85"
 MAP_COLOURS = "viridis"
+PATTERN_COLOURS = "inferno"
+BRIGHT = 99.5
+"""Percentile of a pattern where its colours saturate."""
 TITLE_SIZE = 10
 SMALL_SIZE = 8
 
@@ -37,6 +40,11 @@ SMALL_SIZE = 8
 def colour_of(component: int) -> str:
     """Return the colour of a component; after the last colour they start again."""
     return COLOURS[component % len(COLOURS)]
+
+
+def kind_of(signal: Any) -> int:
+    """Return how to draw a factor: as a number (0), a curve (1) or an image (2)."""
+    return min(signal.axes_manager.signal_dimension, 2) if signal.data[0].size > 1 else 0
 
 
 def new_figure(figure: Figure | None, width: float, height: float) -> Figure:

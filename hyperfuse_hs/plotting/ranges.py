@@ -13,21 +13,21 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hyperfuse_hs.plotting.panels import (
+    BRIGHT,
     COLOURS,
+    PATTERN_COLOURS,
     SMALL_SIZE,
     TITLE_SIZE,
     axis_edges,
     axis_label,
     chosen_names,
     defined,
+    kind_of,
     mean_over_leading,
     new_figure,
     with_excluded,
 )
 
-PATTERN_COLOURS = "inferno"
-BRIGHT = 99.5
-"""Percentile of a pattern where its colours saturate."""
 ENDS = ("as found", "other end")
 ERRORS = 2.0
 """Standard errors that the bands extend to either side."""
@@ -67,7 +67,7 @@ def plot_feasible_range(
     """
     chosen = chosen_names(h, names)
     ends = h.feasible_range(component)
-    kinds = [_kind(ends[name]) for name in chosen]
+    kinds = [kind_of(ends[name]) for name in chosen]
     heights = [HEIGHTS[kind] for kind in kinds]
     figure = new_figure(figure, 6.4, 0.6 + sum(heights))
     about = ends[chosen[0]].metadata.Feasible_range
@@ -79,11 +79,6 @@ def plot_feasible_range(
         errors = np.sqrt(np.asarray(ends[name].get_noise_variance().data))
         (_draw_numbers, _draw_spectra, _draw_patterns)[kind](part, ends[name], errors)
     return figure
-
-
-def _kind(signal: Any) -> int:
-    """Return how to draw a factor: as a number (0), a curve (1) or an image (2)."""
-    return min(signal.axes_manager.signal_dimension, 2) if signal.data[0].size > 1 else 0
 
 
 def _quantity(signal: Any) -> str:

@@ -61,7 +61,7 @@ def _standings(result: FusionResult) -> list[str]:
 def _significance(result: FusionResult) -> list[str]:
     """Compare the number of components with what stands out of the noise."""
     leads = [part for part in result.modalities.values() if part.role == "lead"]
-    together = significant_count(result.lead_values, result.lead_edges)
+    together = standing_out(result)
     lines = []
     if leads and together > max(part.rank for part in leads):
         alone = ", ".join(f"{part.rank} in {part.name} alone" for part in leads)
@@ -77,6 +77,22 @@ def _significance(result: FusionResult) -> list[str]:
     return lines
 
 
+def standing_out(result: FusionResult) -> int:
+    """Count the components that stand out of the noise.
+
+    Parameters
+    ----------
+    result
+        The fusion.
+
+    Returns
+    -------
+    int
+        Of the directions of the leading modalities, as all modalities together see them.
+    """
+    return significant_count(result.lead_values, result.lead_edges)
+
+
 def edge_text(result: FusionResult) -> str:
     """Say how many components stand out of the noise, next to the number there is.
 
@@ -90,7 +106,7 @@ def edge_text(result: FusionResult) -> str:
     str
         One sentence.
     """
-    together = significant_count(result.lead_values, result.lead_edges)
+    together = standing_out(result)
     return f"{together} components stand out of the noise; {result.n_components} are shown."
 
 

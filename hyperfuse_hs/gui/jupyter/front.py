@@ -85,7 +85,7 @@ class Front:
         self.widgets["tabs"] = self.tabs
         self.tabs.observe(lambda change: self._draw(), "selected_index")
         tool.observe(lambda event: self._show_result(), "result")
-        tool.observe(lambda event: self._redraw("Component"), "component")
+        tool.observe(lambda event: self._redraw("Component"), "component, bands")
         tool.observe(lambda event: self._redraw("Residuals"), "residuals")
         self.widget = column(bar, shared, self.tabs)
         if tool.result is not None:
@@ -166,7 +166,8 @@ class Front:
         )
         edge = Note()
         self.widgets["edge"] = edge
-        follow(tool, "edge", lambda: edge.say(tool.edge))
+        guess = "A quick guess, until the search is over."
+        follow(tool, "edge, preview", lambda: edge.say(guess if tool.preview else tool.edge))
         return row(
             self._entry("automatic", automatic),
             self._entry("n_components", count),
