@@ -44,7 +44,9 @@ def choose(toolkit: str | Iterable[str] | None) -> Any:
     if toolkit is None:
         # Where all are switched off, HyperSpy says so.
         return tuple(enabled()) or None
-    for name in (toolkit,) if isinstance(toolkit, str) else tuple(toolkit):
+    asked = [toolkit] if isinstance(toolkit, str) else toolkit
+    # HyperSpy refuses what is no list of names.
+    for name in asked if isinstance(asked, list | tuple) else []:
         if name in UI_REGISTRY[TOOLKEY] and name not in installed():
             raise ImportError(
                 f"The toolkit {name} needs the package {name}, which is not installed. Install "
