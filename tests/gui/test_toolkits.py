@@ -87,7 +87,7 @@ def test_a_toolkit_that_is_not_installed_says_what_to_install(tool, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("backend", "opens"), [("agg", False), ("QtAgg", True), ("wxagg", True), ("inline", False)]
+    ("backend", "opens"), [("agg", False), ("QtAgg", True), ("wxagg", False), ("inline", False)]
 )
 def test_windows_open_where_matplotlib_opens_some(backend, opens, monkeypatch):
     monkeypatch.setattr(toolkits.matplotlib, "get_backend", lambda: backend)

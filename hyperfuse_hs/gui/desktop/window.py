@@ -98,7 +98,7 @@ class FuserWindow(tui.Controller):
             lines.append(f"{self.selected.name}: {self.selected.reason}{hint}")
         self.about = "\n".join(lines)
 
-    @t.observe("shown,model.[result,component,residuals]")
+    @t.observe("shown,model.[result,component,residuals,bands]")
     def _draw(self, event: Any) -> None:
         if self.model.result is None:
             return
