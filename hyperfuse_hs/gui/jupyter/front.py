@@ -79,7 +79,7 @@ class Front:
         self._drawn: set[str] = set()
         pages = [self._signals(), self._component(), self._all(), self._scree()]
         pages += [self._residuals(), self._summary(), keep]
-        self.tabs = ipw.Tab(pages, layout=width("100%"))
+        self.tabs = ipw.Tab(pages, layout=width("auto"))
         for number, title in enumerate(TABS):
             self.tabs.set_title(number, title)
         self.widgets["tabs"] = self.tabs
@@ -88,6 +88,7 @@ class Front:
         tool.observe(lambda event: self._redraw("Component"), "component, bands")
         tool.observe(lambda event: self._redraw("Residuals"), "residuals")
         self.widget = column(bar, shared, self.tabs)
+        self.widget.add_class("hyperfuse-tool")
         if tool.result is not None:
             self._show_result()
 
@@ -238,11 +239,13 @@ class Front:
         return column(button, self.pictures["Residuals"].box)
 
     def _summary(self) -> ipw.Widget:
-        text = ipw.HTML(layout=width("100%", overflow="auto"))
+        text = ipw.HTML(layout=width("auto", overflow="auto"))
         self.widgets["summary"] = text
 
         def write() -> None:
-            text.value = f"<pre style='margin: 0'>{html.escape(self.tool.summary)}</pre>"
+            # Jupyter breaks the lines of <pre> within words.
+            style = "margin: 0; word-break: normal; overflow-wrap: anywhere"
+            text.value = f"<pre style='{style}'>{html.escape(self.tool.summary)}</pre>"
 
         follow(self.tool, "summary", write)
         return column(text)
@@ -250,7 +253,7 @@ class Front:
     def _keep(self) -> ipw.Widget:
         tool = self.tool
         code = ipw.Textarea(
-            description="Code", rows=10, style=LABELLED, disabled=False, layout=width("100%")
+            description="Code", rows=10, style=LABELLED, disabled=False, layout=width("auto")
         )
         self.widgets["code"] = code
         follow(tool, "code", lambda: setattr(code, "value", tool.code))

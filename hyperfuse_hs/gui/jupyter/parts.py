@@ -11,6 +11,8 @@ LABELLED = {"description_width": "initial"}
 ERROR_COLOUR = "var(--jp-error-color1, #d32f2f)"
 FAINT_COLOUR = "var(--jp-ui-font-color2, inherit)"
 """Colours of Jupyter's theme, light or dark."""
+FULL = "calc(100% - 4px)"
+"""All there is, less the margins that every widget has."""
 
 
 def bind(tool: Any, trait: str, widget: ipw.Widget, attribute: str = "value") -> ipw.Widget:
@@ -29,18 +31,18 @@ def follow(tool: Any, traits: str, function: Any) -> None:
 
 def width(size: str, **more: Any) -> ipw.Layout:
     """Layout of a widget that is at most as wide as its place."""
-    return ipw.Layout(width=size, max_width="100%", **more)
+    return ipw.Layout(width=size, max_width=FULL, **more)
 
 
 def row(*widgets: ipw.Widget, **layout: Any) -> ipw.HBox:
     """Put widgets next to each other, and on more lines where the place is narrow."""
-    shape = {"flex_flow": "row wrap", "align_items": "center", "width": "100%", **layout}
+    shape = {"flex_flow": "row wrap", "align_items": "center", "width": "auto", **layout}
     return ipw.HBox(list(widgets), layout=ipw.Layout(**shape))
 
 
 def column(*widgets: ipw.Widget, **layout: Any) -> ipw.VBox:
     """Put widgets below each other."""
-    return ipw.VBox(list(widgets), layout=ipw.Layout(**{"width": "100%", **layout}))
+    return ipw.VBox(list(widgets), layout=ipw.Layout(**{"width": "auto", **layout}))
 
 
 class Note(ipw.HTML):
@@ -55,7 +57,7 @@ class Note(ipw.HTML):
     """
 
     def __init__(self, colour: str = "inherit", role: str = "status") -> None:
-        super().__init__(layout=ipw.Layout(display="none", max_width="100%"))
+        super().__init__(layout=ipw.Layout(display="none", max_width=FULL))
         self._start = f'<span role="{role}" style="color: {colour}; white-space: pre-wrap">'
         self.text = ""
 

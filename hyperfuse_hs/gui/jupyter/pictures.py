@@ -27,7 +27,8 @@ class Picture:
     def __init__(self, description: str) -> None:
         self.description = description
         # Wider figures are scrolled in their place, not the page.
-        self.box = ipw.Box(layout=ipw.Layout(width="100%", overflow="auto"))
+        self.box = ipw.Box(layout=ipw.Layout(width="auto", overflow="auto"))
+        self.box.add_class("hyperfuse-picture")
         self._figure: Figure | None = None
 
     def draw(self, draw: Callable[[Figure | None], Figure], *, same_size: bool = False) -> None:
@@ -55,7 +56,7 @@ class Picture:
             self.box.children = (canvas,)
             canvas.draw_idle()
         else:
-            self.box.children = (ipw.HTML(self._image(figure), layout=ipw.Layout(width="100%")),)
+            self.box.children = (ipw.HTML(self._image(figure), layout=ipw.Layout(width="auto")),)
             plt.close(figure)
 
     def clear(self) -> None:

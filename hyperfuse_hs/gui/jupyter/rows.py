@@ -10,6 +10,7 @@ import ipywidgets as ipw
 from hyperfuse_hs.gui.candidates import Candidate
 from hyperfuse_hs.gui.jupyter.parts import (
     FAINT_COLOUR,
+    FULL,
     LABELLED,
     bind,
     column,
@@ -47,7 +48,7 @@ def candidate_row(tool: Any, item: Candidate, number: int) -> tuple[ipw.Widget, 
             description=title,
             indent=False,
             disabled=not item.fits,
-            layout=width("100%"),
+            layout=width("auto"),
         ),
         "name": ipw.Text(description="Name", style=LABELLED, layout=width("12rem")),
         "role": ipw.Dropdown(
@@ -75,8 +76,8 @@ def candidate_row(tool: Any, item: Candidate, number: int) -> tuple[ipw.Widget, 
         for name, note in notes.items():
             note.say(item.errors.get(name, ""))
 
-    cells = [row(widgets[n], notes[n], width="auto", max_width="100%") for n in OWN[1:]]
-    entries = row(*cells, margin="0 0 0 1.5rem", width="calc(100% - 1.5rem)")
+    cells = [row(widgets[n], notes[n], width="auto", max_width=FULL) for n in OWN[1:]]
+    entries = row(*cells, margin="0 0 0 1.5rem", width="auto")
 
     def hide() -> None:
         entries.layout.display = None if item.chosen else "none"
@@ -89,7 +90,9 @@ def candidate_row(tool: Any, item: Candidate, number: int) -> tuple[ipw.Widget, 
         parts.append(_reason(item))
     named = {f"{name}_{number}": widget for name, widget in widgets.items()}
     named |= {f"error_{name}_{number}": note for name, note in notes.items()}
-    return column(*parts, margin="0 0 0.4rem 0"), named
+    whole = column(*parts, margin="0 0 0.4rem 0")
+    whole.add_class("hyperfuse-signal")
+    return whole, named
 
 
 def _reason(item: Candidate) -> ipw.HTML:
@@ -98,4 +101,4 @@ def _reason(item: Candidate) -> ipw.HTML:
     if item.hint:
         text += f" This call does it: <code>{html.escape(item.hint)}</code>"
     style = f"color: {FAINT_COLOUR}; margin-left: 1.5rem; line-height: 1.3"
-    return ipw.HTML(f'<div style="{style}">{text}</div>', layout=width("100%"))
+    return ipw.HTML(f'<div style="{style}">{text}</div>', layout=width("auto"))
