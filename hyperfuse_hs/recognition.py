@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import linear_sum_assignment
 
+from hyperfuse_hs.algorithms.matching import radial_means
+
 THRESHOLD = 0.4
 """Correlation of the rings from which on a pattern counts as that of the crystal."""
 
@@ -102,6 +104,5 @@ def radial_profile(pattern: BaseSignal, edges: NDArray[np.float64]) -> NDArray[n
     x, y = pattern.axes_manager.signal_axes
     radii = np.hypot(y.axis[:, np.newaxis], x.axis)
     values = np.asarray(pattern.data, dtype=float).reshape(radii.shape)
-    valid = np.isfinite(values)
-    sums = np.histogram(radii[valid], edges, weights=values[valid])[0]
-    return sums / np.maximum(np.histogram(radii[valid], edges)[0], 1)
+    means, _ = radial_means(values.reshape(1, -1), radii.ravel(), edges)
+    return np.nan_to_num(means[0])
