@@ -1,6 +1,7 @@
 import logging
 import shutil
 import threading
+import time
 
 import dask.array as da
 import hyperspy.api as hs
@@ -74,6 +75,8 @@ def test_what_was_found_before_an_interruption_is_not_read_again(pair, patience)
         hf.fuse(signals, **OPTIONS)
     assert all(s.learning_results.factors is None for s in signals)
     assert first.times == (1 if patience < 1 else 2)
+    # Another thread ends the piece that it was reading.
+    time.sleep(0.3)
     second.patience, second.read = np.inf, 0
     h = hf.fuse(signals, **OPTIONS)
     assert first.times == 2
