@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from hyperfuse_hs.concerns import concerning
-from hyperfuse_hs.modality import Modality, Tick, Watch, unwatched
+from hyperfuse_hs.modality import BLOCK_BYTES, HUGE_BYTES, Modality, Tick, Watch, unwatched
 from hyperfuse_hs.model import Source
 from hyperfuse_hs.noise_model import NOISE_KINDS
 from hyperfuse_hs.options import Options, mask_of, one_of
@@ -91,6 +92,9 @@ def arranged(signal: BaseSignal) -> tuple[Any, int]:
     if not navigation:
         return signal.data, signal.data.ndim
     order = navigation + [axis.index_in_array for axis in axes.signal_axes][::-1]
+    if order == sorted(order):
+        # A transposition, even an idle one, would keep dask from reading parts of chunks.
+        return signal.data, len(navigation)
     return signal.data.transpose(order), len(navigation)
 
 
@@ -104,6 +108,29 @@ def as_modality(
     """Wrap a signal; an image without navigation axes counts as scan."""
     data, ndim = arranged(signal)
     return Modality(name, data, ndim, excluded, channels, watch)
+
+
+def warn_of_huge_chunks(modality: Modality) -> None:
+    """Say what chunks cost that take much memory as a whole, and how to avoid them."""
+    size = modality.largest_chunk
+    if size <= HUGE_BYTES:
+        return
+    own = modality.data.dtype.itemsize * int(np.prod(modality.signal_shape, dtype=float))
+    side = max(1, int((BLOCK_BYTES / own) ** (1 / modality.navigation_ndim)))
+    scan = tuple(min(side, length) for length in modality.navigation_shape)
+    chunks: Any = -1
+    if own > HUGE_BYTES:
+        side = int((BLOCK_BYTES / modality.data.dtype.itemsize) ** (1 / len(modality.signal_shape)))
+        chunks = tuple(min(side, length) for length in modality.signal_shape)
+    warnings.warn(
+        f"{modality.name} is stored in chunks of up to {size / 2**20:.0f} MiB (shape "
+        f"{modality.data.chunksize}). Each is read as a whole, so that a pass takes more memory "
+        "than that. To avoid it, store the data once in smaller chunks, which takes as much memory "
+        f"one last time: signal.rechunk(nav_chunks={scan}, sig_chunks={chunks}), then "
+        'signal.save("smaller.zspy"), and load that file with lazy=True.',
+        UserWarning,
+        stacklevel=4,
+    )
 
 
 def make_sources(
@@ -158,6 +185,7 @@ def make_sources(
         with concerning("signal_masks", name):
             channels = mask_of(masks[name], tuple(data.shape[ndim:]), f"The signal mask of {name}")
         modality = Modality(name, data, ndim, positions, channels, watch)
+        warn_of_huge_chunks(modality)
         with concerning("noise", name):
             kind, variance = _noise(signal, kinds[name], modality)
         sources.append(Source(modality, kind, variance, name in set(passive)))

@@ -12,6 +12,8 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs.origin import bytes_in_memory, readable_in_parts
+
 BLOCK_BYTES = 2**25
 """Aim for the size of one block after the cast to float32 [bytes]."""
 
@@ -19,7 +21,7 @@ HOLD_BYTES = 2**26
 """Lazy data up to this size are read once and kept in memory [bytes]."""
 
 HUGE_BYTES = 2**28
-"""Chunks above this size are read slice by slice, again for every slice [bytes]."""
+"""Chunks above this size are read slice by slice, where their files allow [bytes]."""
 
 
 Box = tuple[slice, ...]
@@ -163,14 +165,15 @@ class Modality:
         Returns
         -------
         list of tuple of slice
-            Every chunk is in one box, except for chunks of more than ``HUGE_BYTES``.
+            Every chunk is in one box, except for chunks of more than ``HUGE_BYTES`` of which a
+            part can be read without the rest, or of which many would make up a box.
         """
         itemsize = max(self.data.dtype.itemsize, 4 if not by_chunk else 1)
         width = max(1, self.excluded_channels.size) * itemsize
         scan = nested_edges(self.chunks[: self.navigation_ndim], max(1, BLOCK_BYTES // width))
         positions = int(np.prod([np.diff(edges).max() for edges in scan], initial=1))
         edges = [[0, size] for size in self.signal_shape]
-        if positions * width > HUGE_BYTES and not (by_chunk and self._chunked_channels):
+        if positions * width > HUGE_BYTES and self._in_slices(by_chunk):
             single = tuple((1,) * size for size in self.navigation_shape)
             scan = nested_edges(single, max(1, BLOCK_BYTES // width))
         elif by_chunk and positions * width > BLOCK_BYTES:
@@ -178,6 +181,24 @@ class Modality:
             edges = nested_edges(self.chunks[self.navigation_ndim :], capacity)
         axes = [[slice(a, b) for a, b in itertools.pairwise(e)] for e in [*scan, *edges]]
         return list(itertools.product(*axes))
+
+    def _in_slices(self, by_chunk: bool) -> bool:
+        """Whether huge boxes are read in slices.
+
+        Where a chunk is read whole for every slice of it, it takes no more memory, and less time,
+        to read it once.
+        """
+        if not self.lazy or readable_in_parts(self.data):
+            return True
+        return self._chunked_channels and not by_chunk
+
+    @property
+    def largest_chunk(self) -> int:
+        """Size of the largest chunk that is read as a whole [bytes]; 0 of data in memory."""
+        if not self.lazy or bytes_in_memory(self.data) or readable_in_parts(self.data):
+            return 0
+        chunk = [max(sizes, default=0) for sizes in self.data.chunks]
+        return int(np.prod(chunk, dtype=float)) * int(self.data.dtype.itemsize)
 
     @property
     def _chunked_channels(self) -> bool:

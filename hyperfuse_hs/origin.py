@@ -37,6 +37,23 @@ def open_files(array: da.Array) -> Iterator[tuple[str, str]]:
             yield str(file.filename), str(file.mode)
 
 
+def readable_in_parts(array: da.Array) -> bool:
+    """Whether a part of any chunk is read without the rest of it.
+
+    So it is where slices are handed on to what reads a file, and the file is not stored in chunks
+    as large as those of the array.
+    """
+    kinds = {name.rpartition("-")[0] for name in array.dask.layers}
+    if not kinds <= {"original-array", "array", "getitem"}:
+        return False
+    largest = int(np.prod([max(sizes, default=0) for sizes in array.chunks], dtype=float))
+    stored = [leaf for leaf in leaves(array) if hasattr(leaf, "shape")]
+    return all(
+        getattr(leaf, "chunks", None) is None or 2 * np.prod(leaf.chunks) <= largest
+        for leaf in stored
+    )
+
+
 def culled(array: da.Array) -> da.Array:
     """Drop from the graph what the array does not need."""
     graph = array.dask.cull(array.__dask_keys__())

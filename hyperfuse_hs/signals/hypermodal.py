@@ -253,7 +253,9 @@ class HypermodalSignal(PlottedFusion):
         data, ndim = inputs.arranged(signal)
         none = np.zeros(int(np.prod(data.shape[ndim:])), dtype=bool)
         watch = inputs.progress(None)
-        return inputs.as_modality(chosen, signal, result.excluded, none, watch)
+        modality = inputs.as_modality(chosen, signal, result.excluded, none, watch)
+        inputs.warn_of_huge_chunks(modality)
+        return modality
 
     def attach(self, m: str, signal: BaseSignal) -> None:
         """Give a modality its native signal again, e.g. after loading.
