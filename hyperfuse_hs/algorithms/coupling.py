@@ -315,7 +315,7 @@ def insert_directions(coupled: Coupling, found: Hidden, place: int, count: int) 
     if count < 1:
         return coupled
     added = found.scores[:, :count], found.values[:count], np.full(count, found.edge)
-    noise = np.repeat(found.noise[:, None], count, axis=1)
+    noise = found.noise[:, :count]
     return replace(
         coupled,
         lead_scores=np.insert(coupled.lead_scores, [place], added[0], axis=1),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.algorithms.rank import noise_edge, unevenness
+from hyperfuse_hs.algorithms.rank import noise_edge, score_noise, unevenness
 
 
 class Hidden(NamedTuple):
@@ -16,9 +16,11 @@ class Hidden(NamedTuple):
     Attributes
     ----------
     scores
-        ``(N, k)`` with noise of unit variance on average.
+        ``(N, k)``, in units of the noise that they would have if it were known what they look like
+        in the channels.
     noise
-        ``(N,)`` variance of the noise of each position.
+        ``(N, k)`` variance of the noise of each score: more than one, as what the direction looks
+        like in the channels is itself estimated.
     values
         ``(k,)`` norms of the scores, descending.
     edge
@@ -81,4 +83,10 @@ def hidden_directions(
     # A noise of one in each of the R dimensions is R / N at a position.
     spread = np.sqrt(r / n)
     leverage = np.einsum("ij,ij->i", basis, basis) * n / max(r, 1)
-    return Hidden((basis @ left) * (values / spread), leverage, values / spread, edge / spread)
+    estimated = score_noise(values, max(free, 1), n_channels) ** 2
+    return Hidden(
+        (basis @ left) * (values / spread),
+        leverage[:, None] * estimated,
+        values / spread,
+        edge / spread,
+    )

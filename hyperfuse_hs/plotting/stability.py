@@ -66,7 +66,9 @@ def plot_stability(stability: Any, *, figure: Figure | None = None) -> Figure:
             _frame(column[row], trusted=bool(trusted))
         _add_heading(column[0], rank, good)
     draw_scale_bar(grid[0, 0], h) if maps.ndim > 2 else None
-    draw_colour_bar(grid[-1, -1].images[0], (0, -0.2, 1, 0.08))
+    # Below a scan along a line there is its axis.
+    below = -0.2 if maps.ndim > 2 else -0.5
+    draw_colour_bar(grid[-1, -1].images[0], (0, below, 1, 0.08))
     figure.supxlabel(NOTE, fontsize=SMALL_SIZE)
     return figure
 

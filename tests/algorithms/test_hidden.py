@@ -27,7 +27,8 @@ def test_a_map_too_weak_to_stand_out_alone_is_found_in_a_joint_subspace(seed):
     assert found.values[0] > found.edge > found.values[1]
     score = found.scores[:, 0]
     assert abs(score @ weak) / np.linalg.norm(score) > 0.85
-    assert found.noise.mean() == pytest.approx(1)
+    assert found.noise.shape == found.scores.shape
+    assert 1 < found.noise[:, 0].mean() < 5
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -38,16 +39,17 @@ def test_nothing_hidden_is_found_in_noise(seed):
     assert found.values[0] > 0.9 * found.edge
 
 
-def test_noise_of_hidden_scores_is_that_of_the_projection():
-    squares, noise = 0.0, 0.0
+@pytest.mark.parametrize(("strength", "within"), [(0.25, 0.3), (0.7, 0.15), (4.0, 0.15)])
+def test_noise_of_hidden_scores_is_as_simulated(strength, within):
+    squares, noise = [], []
     for seed in range(20):
-        basis, known, weak, data = weak_map(seed, strength=4.0)
+        basis, known, weak, data = weak_map(seed, strength=strength)
         found = hidden_directions(basis, known, basis.T @ data, None, data.shape[1])
         score = found.scores[:, 0]
-        error = score - weak * (weak @ score)
-        squares, noise = squares + error**2 / 20, noise + found.noise / 20
-    # In a leading direction of few dimensions part of the noise turns the estimated channels.
-    assert squares.mean() == pytest.approx(noise.mean(), rel=0.35)
+        squares.append(np.mean((score - weak * (weak @ score)) ** 2))
+        noise.append(np.mean(found.noise[:, 0]))
+    # The weaker a map, the less is known of what it looks like in the channels.
+    assert np.mean(squares) == pytest.approx(np.mean(noise), rel=within)
 
 
 def test_counts_with_uneven_noise_need_more_to_stand_out():
@@ -76,6 +78,7 @@ def test_inserted_directions_keep_the_order():
     wider = insert_directions(coupled, found, 1, 2)
     assert wider.lead_scores.shape == wider.lead_noise.shape == (300, 4)
     np.testing.assert_array_equal(wider.lead_scores[:, 1:3], found.scores[:, :2])
+    np.testing.assert_array_equal(wider.lead_noise[:, 1:3], found.noise[:, :2])
     np.testing.assert_array_equal(wider.lead_values[[0, 3]], coupled.lead_values)
     assert significant_lead_rank(wider) == 2
     assert insert_directions(coupled, found, 1, 0) is coupled
