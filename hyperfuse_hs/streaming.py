@@ -20,6 +20,7 @@ from hyperfuse_hs.cache import Memory
 from hyperfuse_hs.cluster import active_client, run_on_cluster
 from hyperfuse_hs.modality import Box, Modality, Tick, blocks_of
 from hyperfuse_hs.origin import bytes_in_memory, culled, on_workers, open_files
+from hyperfuse_hs.reading import Reader
 
 RUN_BYTES = 2**28
 """Data that one task reads, piece by piece [bytes]."""
@@ -59,10 +60,15 @@ class InterruptedPassError(RuntimeError):
 class Run:
     """What one task reads. No dataclass: dask would look for arrays inside and read them."""
 
-    def __init__(self, modality: Modality, boxes: list[Box]) -> None:
+    def __init__(self, modality: Modality, boxes: list[Box], reader: Reader | None = None) -> None:
         self.name = modality.name
+        self.reader = reader
         self.places = [modality.place(box) for box in boxes]
         self.chosen = [_chosen(modality, box) for box in boxes]
+        # In this process, boxes are read from the array that all runs share.
+        self.arrays: list[Any] = boxes
+        if reader is not None:
+            return
         self.arrays = [modality.data[box] for box in boxes]
         # Without the chunks of other boxes, which would travel with the task.
         if modality.lazy and on_workers(modality.data):
@@ -85,7 +91,9 @@ class Run:
             if not rows.size:
                 yield iter(())
                 continue
-            if hasattr(values, "compute"):
+            if self.reader is not None:
+                values = self.reader.read(values)
+            elif hasattr(values, "compute"):
                 values = values.compute(scheduler="synchronous")
             values = np.asarray(values).reshape(kept.size, -1)
             yield ((some, block, channels) for some, block in blocks_of(values, rows, kept, chosen))
@@ -159,7 +167,9 @@ def _read(
     shares = _split(boxes, count)
     name = f"{task_name(modality.name, stage)}-{uuid4().hex}"
     with modality.watch(len(boxes), description) as tick:
-        parts = ((run, start(run.rows)) for run in (Run(modality, share) for share in shares))
+        reader = Reader(modality.data) if modality.lazy and client is None else None
+        runs = (Run(modality, share, reader) for share in shares)
+        parts = ((run, start(run.rows)) for run in runs)
         if client is not None:
             return run_on_cluster(client, parts, _collect, _add, name, tick, held)
         return _on_threads(parts, name, tick, threads)

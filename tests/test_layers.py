@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "hyperfuse_hs"
 LAYERS = (
     {"algorithms"},
     {"concerns"},
-    {"cache", "cluster", "modality", "origin", "streaming"},
+    {"cache", "cluster", "modality", "origin", "reading", "streaming"},
     {
         "projection",
         "streamed",
@@ -67,6 +67,7 @@ NO_HYPERSPY = {
     "cache",
     "cluster",
     "origin",
+    "reading",
     "streaming",
     "projection",
     "streamed",

@@ -1,4 +1,4 @@
-"""Sums and products of blocks of counts, most of which are zero.
+"""Sums of blocks of counts, most of which are zero.
 
 A block X holds n probe positions x C channels of raw data, and only what is not zero in it is
 visited, see :mod:`~hyperfuse_hs.algorithms.nonzero`. Nothing here starts threads or holds Python's
@@ -15,36 +15,19 @@ from numpy.typing import NDArray
 from hyperfuse_hs.algorithms.compiled import compiled
 from hyperfuse_hs.algorithms.nonzero import (
     ONE,
-    Limits,
     Words,
     as_rows,
     as_unsigned,
-    as_values,
     count_ones,
-    list_marked,
     mark,
-    mark_all,
     trailing_zeros,
-    value_of,
 )
-
-SPARSE_PRODUCT_FILL = 0.2
-"""Fill below which :func:`add_products` beats a cast and a dense product, stripe by stripe."""
-
-SPARSE_GRAM_FILL = 0.15
-"""Fill below which :func:`add_gram` beats a cast and a dense product."""
 
 DENSE_FILL = 0.5
 """Fill from which :func:`gather` visits every channel."""
 
 STRETCH = 16384
 """Channels of a row that are gathered at a time."""
-
-TILE = 256
-"""Channels whose products are summed at a time; the sums stay in the second-level cache."""
-
-GRAM_TILE = 2
-"""Words of 64 channels whose rows of the Gram matrix are summed at a time, for the same reason."""
 
 LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
@@ -113,49 +96,6 @@ def gather(
     if found < n_values:
         low, high = min(low, 0), max(high, 0)
     return row_sum, binned, float(low), float(high)
-
-
-def add_products(
-    block: NDArray[np.generic], left: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
-    """Add ``X^T L``, from the counts of X that are not zero.
-
-    Parameters
-    ----------
-    block
-        ``(n, C)``, any real dtype.
-    left
-        ``(n, K)``.
-    out
-        ``(C, K)``, added to.
-    """
-    values, limits = as_values(block)
-    flat, step = as_rows(values)
-    left = np.ascontiguousarray(left, dtype=np.float32).view()
-    left.flags.writeable = False
-    _add_products(flat, step, limits, left, out)
-
-
-def add_gram(block: NDArray[np.generic], out: NDArray[np.float32]) -> None:
-    """Add the upper triangle of ``X^T X``, from the pairs of counts of X that are not zero.
-
-    Parameters
-    ----------
-    block
-        ``(n, C)``, any real dtype.
-    out
-        ``(C, C)``, added to; what is below the diagonal stays as it is.
-    """
-    n, n_channels = block.shape
-    stored, limits = as_values(block)
-    flat, step = as_rows(stored)
-    bits = np.empty((n, -(-n_channels // 64)), dtype=np.uint64)
-    found = mark_all(flat, step, n_channels, bits)
-    channels = np.empty(found, dtype=np.uint32)
-    values = np.empty(found, dtype=np.float32)
-    starts = np.empty((n, bits.shape[1] + 1), dtype=np.int64)
-    list_marked(flat, step, limits, bits, channels, values, starts)
-    _add_pairs(channels, values, starts, out)
 
 
 @compiled(error_model="numpy")
@@ -246,64 +186,3 @@ def _visit_all(
     for c in range(len(row)):
         line[places[c]] += (np.int64(row[c]) ^ sign) - sign
     return low, high
-
-
-@compiled(error_model="numpy")
-def _add_products(
-    flat: NDArray[Any],
-    step: int,
-    limits: Limits,
-    left: NDArray[np.float32],
-    out: NDArray[np.float32],
-) -> None:
-    n_channels, width = out.shape
-    flags = np.empty(TILE, np.uint8)
-    bits = np.empty(TILE // 64, np.uint64)
-    sums = np.zeros(TILE * width, np.float32)
-    for a in range(0, n_channels, TILE):
-        b = min(a + TILE, n_channels)
-        part = bits[: (b - a + 63) // 64]
-        for r in range(len(left)):
-            row = flat[r * step + a : r * step + b]
-            mark(row, flags, part)
-            _add_row(row, limits, part, left[r], sums)
-        for c in range(b - a):
-            for q in range(width):
-                out[a + c, q] += sums[c * width + q]
-                sums[c * width + q] = 0.0
-
-
-@compiled(error_model="numpy", fastmath={"contract"})
-def _add_row(
-    row: NDArray[Any],
-    limits: Limits,
-    bits: Words,
-    left: NDArray[np.float32],
-    sums: NDArray[np.float32],
-) -> None:
-    for t in range(len(bits)):
-        word = bits[t]
-        while word:
-            c = 64 * t + trailing_zeros(word)
-            word &= word - ONE
-            value = value_of(row[c], limits)
-            for q in range(len(left)):
-                sums[c * len(left) + q] += value * left[q]
-
-
-@compiled(error_model="numpy", fastmath={"contract"})
-def _add_pairs(
-    channels: NDArray[np.uint32],
-    values: NDArray[np.float32],
-    starts: NDArray[np.int64],
-    out: NDArray[np.float32],
-) -> None:
-    """Add the products of all pairs of a row, for a few channels at a time."""
-    n_words = starts.shape[1] - 1
-    for first in range(0, n_words, GRAM_TILE):
-        last = min(first + GRAM_TILE, n_words)
-        for r in range(len(starts)):
-            for a in range(starts[r, first], starts[r, last]):
-                line, value = out[channels[a]], values[a]
-                for b in range(a, starts[r, n_words]):
-                    line[channels[b]] += value * values[b]

@@ -149,54 +149,16 @@ def mark(row: NDArray[Any], flags: NDArray[np.uint8], bits: Words) -> None:
 
 
 @compiled(error_model="numpy")
-def mark_all(flat: NDArray[Any], step: int, n_channels: int, bits: Words) -> int:
-    """Mark all rows of a block, ``bits`` is ``(n, W)``; return how many are not zero."""
+def count_marked(flat: NDArray[Any], step: int, n: int, n_channels: int) -> int:
+    """Count what is not zero in the rows of a block."""
     flags = np.empty(STRETCH, np.uint8)
+    bits = np.empty(STRETCH // 64, np.uint64)
     found = 0
-    for r in range(len(bits)):
+    for r in range(n):
         for a in range(0, n_channels, STRETCH):
             b = min(a + STRETCH, n_channels)
-            part = bits[r, a // 64 : (b + 63) // 64]
+            part = bits[: (b - a + 63) // 64]
             mark(flat[r * step + a : r * step + b], flags, part)
             for t in range(len(part)):
                 found += count_ones(part[t])
     return found
-
-
-@compiled(error_model="numpy")
-def list_marked(
-    flat: NDArray[Any],
-    step: int,
-    limits: Limits,
-    bits: Words,
-    channels: NDArray[np.uint32],
-    values: NDArray[np.float32],
-    starts: NDArray[np.int64],
-) -> None:
-    """List what is marked, row after row.
-
-    Parameters
-    ----------
-    flat, step
-        See :func:`as_rows`.
-    limits
-        See :func:`as_values`.
-    bits
-        ``(n, W)``, see :func:`mark_all`.
-    channels, values
-        ``(m,)``, to be filled: where something is not zero, and what.
-    starts
-        ``(n, W + 1)``, to be filled: where in these lists the channels of a word start.
-    """
-    k = 0
-    for r in range(len(bits)):
-        for t in range(bits.shape[1]):
-            starts[r, t] = k
-            word = bits[r, t]
-            while word:
-                c = 64 * t + trailing_zeros(word)
-                word &= word - ONE
-                channels[k] = c
-                values[k] = value_of(flat[r * step + c], limits)
-                k += 1
-        starts[r, -1] = k

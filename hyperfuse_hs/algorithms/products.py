@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.algorithms.count_kernels import SPARSE_PRODUCT_FILL, add_products, fill
+from hyperfuse_hs.algorithms.count_kernels import fill
+from hyperfuse_hs.algorithms.float_kernels import add_squares
+from hyperfuse_hs.algorithms.list_kernels import (
+    SPARSE_PRODUCT_FILL,
+    add_products,
+    multiply,
+    summarise,
+)
+from hyperfuse_hs.algorithms.listing import Listed, Listing, lanes, widened
 from hyperfuse_hs.algorithms.survey import Survey
 
 STRIPE = 4096
@@ -55,8 +63,11 @@ class Products:
         self.vectors = vectors
         self.facts = facts
         self.parts: list[tuple[NDArray[np.intp], NDArray[np.float32]]] = []
-        self.sums: NDArray[np.float32] | None = None
+        self.width = 0
+        self._sums: NDArray[np.float32] | None = None
         self.squares: NDArray[np.float64] | None = None
+        self._wide: NDArray[np.float32] | None = None
+        self._listing = Listing()
 
     def update(
         self,
@@ -75,43 +86,69 @@ class Products:
         channels
             ``(c,)`` channels of the block; None: all of them. Must be None with vectors.
         """
+        sparse = block.dtype.kind in "biu" and fill(block) < SPARSE_PRODUCT_FILL
+        listed = self._listing.of(block) if sparse else None
         if self.facts is not None:
-            self.facts.update(rows, block, channels)
+            self.facts.update(rows, block, channels, listed)
         here = np.searchsorted(self.rows, rows)
         inverse = np.ones(rows.size) if self.row_scale is None else 1 / self.row_scale[here]
         root = np.sqrt(inverse)[:, None].astype(np.float32)
         left = self.left[here] * root
         if self.vectors is not None:
-            values = block.astype(np.float32)
-            scores = (values @ self.vectors) * root
+            scores = self._multiply(block, listed) * root
             self.parts.append((rows, scores))
             left = np.hstack([left, scores * root])
-            self._square(values, root)
+            self._square(block, listed, inverse)
         left = np.hstack([left, root**2])
-        self._project(block, left, slice(None) if channels is None else channels)
+        self._project(block, listed, left, slice(None) if channels is None else channels)
 
-    def _square(self, values: NDArray[np.float32], root: NDArray[np.float32]) -> None:
+    def _multiply(self, block: NDArray[np.generic], listed: Listed | None) -> NDArray[np.float32]:
+        assert self.vectors is not None
+        if listed is None:
+            found: NDArray[np.float32] = block.astype(np.float32, copy=False) @ self.vectors
+            return found
+        if self._wide is None:
+            self._wide = widened(self.vectors)
+        return multiply(listed, self._wide)[:, : self.vectors.shape[1]]
+
+    def _square(
+        self, block: NDArray[np.generic], listed: Listed | None, weight: NDArray[np.float64]
+    ) -> None:
         if self.squares is None:
             self.squares = np.zeros(self.n_channels)
-        self.squares += np.einsum("ij,ij,i->j", values, values, root[:, 0] ** 2, dtype=np.float64)
+        if listed is None:
+            add_squares(block, weight, self.squares)
+        else:
+            self.squares += summarise(listed, weight).channel_square
 
     def _project(
-        self, block: NDArray[np.generic], left: NDArray[np.float32], channels: Any
+        self,
+        block: NDArray[np.generic],
+        listed: Listed | None,
+        left: NDArray[np.float32],
+        channels: Any,
     ) -> None:
-        if self.sums is None:
-            self.sums = np.zeros((self.n_channels, left.shape[1]), dtype=np.float32)
-        if block.dtype.kind in "biu" and fill(block) < SPARSE_PRODUCT_FILL:
+        width = left.shape[1]
+        if self._sums is None:
+            self._sums = np.zeros((self.n_channels, lanes(width)), dtype=np.float32)
+            self.width = width
+        if listed is not None:
             if isinstance(channels, slice):
-                add_products(block, left, self.sums)
+                add_products(listed, widened(left), self._sums)
             else:
-                part_sums = np.zeros((block.shape[1], left.shape[1]), dtype=np.float32)
-                add_products(block, left, part_sums)
-                self.sums[channels] += part_sums
+                part_sums = np.zeros((block.shape[1], lanes(width)), dtype=np.float32)
+                add_products(listed, widened(left), part_sums)
+                self._sums[channels] += part_sums
             return
         for start in range(0, block.shape[1], STRIPE):
             part = slice(start, start + STRIPE)
             place = part if isinstance(channels, slice) else channels[part]
-            self.sums[place] += block[:, part].astype(np.float32, copy=False).T @ left
+            self._sums[place, :width] += block[:, part].astype(np.float32, copy=False).T @ left
+
+    @property
+    def sums(self) -> NDArray[np.float32] | None:
+        """Products with the left rows, with the scores, and the weighted sum, ``(C, width)``."""
+        return None if self._sums is None else self._sums[:, : self.width]
 
     def plus(self, other: Products) -> Products:
         """Join the products of two parts of the data.
@@ -128,7 +165,8 @@ class Products:
         """
         joint = Products(self.rows[:0], self.n_channels, self.left[:0])
         joint.parts = self.parts + other.parts
-        for name in ("sums", "squares"):
+        joint.width = max(self.width, other.width)
+        for name in ("_sums", "squares"):
             both = [v for v in (getattr(self, name), getattr(other, name)) if v is not None]
             setattr(joint, name, sum(both[1:], start=both[0]) if both else None)
         if self.facts is not None and other.facts is not None:
@@ -138,6 +176,9 @@ class Products:
     def close(self) -> None:
         """Forget what was only needed on the way."""
         self.left, self.vectors, self.row_scale = self.left[:0], None, None
+        self._wide, self._listing = None, Listing()
+        if self.facts is not None:
+            self.facts.close()
 
     def scores(self, n_positions: int) -> NDArray[np.float64]:
         """Put the scores of all positions together, ``(N, k)``."""

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.algorithms.binning import sum_bins
-from hyperfuse_hs.algorithms.count_kernels import SPARSE_GRAM_FILL, add_gram, fill, gather
+from hyperfuse_hs.algorithms.count_kernels import fill, gather
+from hyperfuse_hs.algorithms.float_kernels import add_squares, gather_floats
+from hyperfuse_hs.algorithms.list_kernels import SPARSE_GRAM_FILL, add_gram, summarise
+from hyperfuse_hs.algorithms.listing import Listed, Listing
 
 PAIRS = 64
 """Pairs of neighbouring positions kept of a block, to see the noise by their differences."""
@@ -71,12 +73,18 @@ class Survey:
         self._with_gram = gram
         self._upper: NDArray[np.float32] | None = None
         self._binned: list[tuple[NDArray[np.intp], NDArray[Any]]] = []
+        self._listing = Listing()
+
+    def close(self) -> None:
+        """Forget what was only needed on the way."""
+        self._listing = Listing()
 
     def update(
         self,
         rows: NDArray[np.intp],
         block: NDArray[np.generic],
         channels: NDArray[np.intp] | None = None,
+        listed: Listed | None = None,
     ) -> None:
         """Take in one block.
 
@@ -88,53 +96,89 @@ class Survey:
             ``(n, c)``, any real dtype.
         channels
             ``(c,)`` channels of the block; None: all of them.
+        listed
+            What is not zero in it, if that is known and the block holds integers.
         """
         part: Any = slice(None) if channels is None else channels
         if block.dtype.kind == "f":
-            finite = np.isfinite(block)
-            if not finite.all():
-                self._note_not_finite(rows, finite, channels)
+            if not self._sum_floats(rows, block, part):
+                self._note_not_finite(rows, np.isfinite(block), channels)
                 return
-            if self.whole_numbers:
-                self.whole_numbers = bool(np.array_equal(block, np.rint(block)))
+        elif listed is not None and self.bins is None and not self._with_gram:
+            self._sum_listed(rows, listed, part)
+        else:
+            self._sum_counts(rows, block, part)
         if not self.count:
             self.count = 1.0 if self.whole_numbers else one_count(block)
         if channels is None or channels[0] == 0:
             self._keep_pairs(block)
-        self._sum(rows, block, part)
-        self._square(rows, block, part)
+        if listed is None or self._with_gram:
+            self._square(rows, block, part)
 
-    def _sum(self, rows: NDArray[np.intp], block: NDArray[np.generic], part: Any) -> None:
-        if block.dtype.kind in "biu":
-            bins = np.zeros(block.shape[1], np.int32) if self.bins is None else self.bins[part]
-            sums = np.zeros(block.shape[1])
-            total, binned, low, high = gather(block, bins, max(self.n_bins, 1), sums)
-        else:
-            sums, total = block.sum(axis=0, dtype=np.float64), block.sum(axis=1, dtype=np.float64)
-            low, high = float(block.min()), float(block.max())
-            if self.bins is not None:
-                binned = sum_bins(block, self.bins[part], self.n_bins)
-        self.channel_sum[part] += sums
-        self.total[rows] += total
-        self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
+    def _sum_floats(self, rows: NDArray[np.intp], block: NDArray[Any], part: Any) -> bool:
+        bins, n_bins = self._bins_of(block, part)
+        found = gather_floats(block, bins, n_bins)
+        if found is None:
+            return False
+        self.whole_numbers = self.whole_numbers and found.whole
+        self._take_sums(rows, part, found.channel_sum, found.total)
+        self._take_extremes(found.minimum, found.maximum)
+        if self.bins is not None:
+            self._binned.append((rows, self._short(found.binned)))
+        return True
+
+    def _sum_counts(self, rows: NDArray[np.intp], block: NDArray[Any], part: Any) -> None:
+        bins, n_bins = self._bins_of(block, part)
+        sums = np.zeros(block.shape[1])
+        total, binned, low, high = gather(block, bins, n_bins, sums)
+        self._take_sums(rows, part, sums, total)
+        self._take_extremes(low, high)
         if self.bins is not None:
             self._binned.append((rows, self._short(binned)))
 
+    def _sum_listed(self, rows: NDArray[np.intp], listed: Listed, part: Any) -> None:
+        found = summarise(listed, self._weights(rows))
+        self._take_sums(rows, part, found.channel_sum, found.total)
+        self._take_extremes(found.minimum, found.maximum)
+        if self.squares:
+            self.channel_square[part] += found.channel_square
+
+    def _bins_of(self, block: NDArray[Any], part: Any) -> tuple[NDArray[np.int32], int]:
+        if self.bins is None:
+            return np.zeros(block.shape[1], np.int32), 1
+        return self.bins[part], self.n_bins
+
+    def _take_sums(
+        self,
+        rows: NDArray[np.intp],
+        part: Any,
+        sums: NDArray[np.float64],
+        total: NDArray[np.float64],
+    ) -> None:
+        self.channel_sum[part] += sums
+        self.total[rows] += total
+
+    def _take_extremes(self, low: float, high: float) -> None:
+        self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
+
+    def _weights(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        return np.ones(rows.size) if self.row_weight is None else self.row_weight[rows]
+
     def _square(self, rows: NDArray[np.intp], block: NDArray[np.generic], part: Any) -> None:
-        if self.row_weight is None and self._with_gram and _is_sparse(block):
-            self._upper = self._empty_gram() if self._upper is None else self._upper
-            add_gram(block, self._upper)
+        if not self._with_gram:
+            if self.squares:
+                squares = np.zeros(block.shape[1])
+                add_squares(block, self._weights(rows), squares)
+                self.channel_square[part] += squares
             return
-        if not self.squares and not self._with_gram:
+        self._upper = self._empty_gram() if self._upper is None else self._upper
+        if self.row_weight is None and _is_sparse(block):
+            add_gram(self._listing.of(block), self._upper)
             return
-        values = block.astype(np.float32)
+        values = block.astype(np.float32, copy=False)
         if self.row_weight is not None:
-            values *= np.sqrt(self.row_weight[rows, None]).astype(np.float32)
-        if self._with_gram:
-            self._upper = self._empty_gram() if self._upper is None else self._upper
-            self._upper += values.T @ values
-        else:
-            self.channel_square[part] += np.einsum("ij,ij->j", values, values, dtype=np.float64)
+            values = values * np.sqrt(self.row_weight[rows, None]).astype(np.float32)
+        self._upper += values.T @ values
 
     def _empty_gram(self) -> NDArray[np.float32]:
         return np.zeros((self.channel_sum.size, self.channel_sum.size), dtype=np.float32)

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperfuse_hs.algorithms import count_kernels, nonzero
-from hyperfuse_hs.algorithms.count_kernels import add_gram, add_products, fill, gather
+from hyperfuse_hs.algorithms.count_kernels import fill, gather
+from hyperfuse_hs.algorithms.list_kernels import add_gram, add_products, multiply, summarise
+from hyperfuse_hs.algorithms.listing import Listing, lanes, widened
 
 COUNTS = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "int64", "uint64", "bool", ">u2")
 REALS = (*COUNTS, "float16", "float32", "float64")
@@ -134,18 +136,56 @@ def test_gather_of_nothing_has_no_extremes():
 
 
 @settings(max_examples=150, deadline=None)
-@given(blocks(REALS), st.sampled_from([0, 1, 2, 16, 19, 64, 65]), st.integers(0, 99))
+@given(blocks(REALS), st.sampled_from([0, 1, 16, 19, 65]), st.integers(0, 99))
 def test_products_are_those_of_numpy(block, width, seed):
     rng = np.random.default_rng(seed)
     left = rng.standard_normal((len(block), width), dtype=np.float32)
-    out = rng.standard_normal((block.shape[1], width), dtype=np.float32)
+    wide = widened(left)
+    out = rng.standard_normal((block.shape[1], lanes(width)), dtype=np.float32)
     before, expected = (block.copy(), left.copy()), out.astype(np.float64)
-    add_products(block, left, out)
+    add_products(Listing().of(block), wide, out)
     assert np.array_equal(block, before[0]) and np.array_equal(left, before[1])
     exact = block.astype(np.float64)
-    size = np.abs(exact).T @ np.abs(left) + np.abs(expected)
-    expected += exact.T @ left.astype(np.float64)
+    size = np.abs(exact).T @ np.abs(wide) + np.abs(expected)
+    expected += exact.T @ wide.astype(np.float64)
     assert np.all(np.abs(out - expected) <= 1e-5 * size)
+
+
+@settings(max_examples=100, deadline=None)
+@given(blocks(REALS), st.sampled_from([1, 16, 19]), st.integers(0, 99))
+def test_vectors_are_multiplied_as_numpy_does(block, width, seed):
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((block.shape[1], width), dtype=np.float32)
+    found = multiply(Listing().of(block), widened(vectors))[:, :width]
+    exact = block.astype(np.float64)
+    size = np.abs(exact) @ np.abs(vectors)
+    assert np.all(np.abs(found - exact @ vectors.astype(np.float64)) <= 1e-5 * size)
+
+
+@settings(max_examples=100, deadline=None)
+@given(blocks(REALS), st.integers(0, 99))
+def test_a_list_holds_all_that_is_summed(block, seed):
+    weight = np.random.default_rng(seed).random(len(block))
+    found = summarise(Listing().of(block), weight)
+    exact = block.astype(np.float32).astype(np.float64)
+    np.testing.assert_allclose(
+        found.channel_sum, exact.sum(axis=0), atol=1e-6 * np.abs(exact).max()
+    )
+    np.testing.assert_allclose(found.total, exact.sum(axis=1), atol=1e-6 * np.abs(exact).max())
+    np.testing.assert_allclose(found.channel_square, weight @ exact**2)
+    assert (found.minimum, found.maximum) == (exact.min(), exact.max())
+
+
+def test_lists_are_made_in_the_same_memory():
+    listing, rng = Listing(), np.random.default_rng(0)
+    for filled in (0.2, 0.1, 0.9):
+        block = random_counts(rng, (7, 200), "uint16", filled)
+        listed = listing.of(block)
+        rows = np.repeat(np.arange(7), np.diff(listed.starts[:, [0, -1]], axis=1)[:, 0])
+        again = np.zeros(block.shape)
+        again[rows, listed.channels] = listed.values
+        np.testing.assert_array_equal(again, block.astype(np.float32))
+        assert np.shares_memory(listed.values, listing.of(block).values)
 
 
 @settings(max_examples=150, deadline=None)
@@ -153,7 +193,7 @@ def test_products_are_those_of_numpy(block, width, seed):
 def test_the_gram_matrix_is_that_of_numpy(block):
     n_channels = block.shape[1]
     before, out = block.copy(), np.full((n_channels, n_channels), 0.5, dtype=np.float32)
-    add_gram(block, out)
+    add_gram(Listing().of(block), out)
     assert np.array_equal(block, before)
     exact = block.astype(np.float64)
     size = np.abs(exact).T @ np.abs(exact) + 0.5
@@ -164,22 +204,21 @@ def test_the_gram_matrix_is_that_of_numpy(block):
 
 
 def test_empty_blocks_add_nothing():
-    out = np.full((5, 3), 2.0, dtype=np.float32)
-    add_products(np.zeros((0, 5), dtype=np.uint16), np.zeros((0, 3), dtype=np.float32), out)
+    nothing = Listing().of(np.zeros((0, 5), dtype=np.uint16))
+    out = np.full((5, 16), 2.0, dtype=np.float32)
+    add_products(nothing, np.zeros((0, 16), dtype=np.float32), out)
     assert np.all(out == 2)
     gram = np.full((5, 5), 2.0, dtype=np.float32)
-    add_gram(np.zeros((0, 5), dtype=np.uint16), gram)
+    add_gram(nothing, gram)
     assert np.all(gram == 2)
 
 
-def test_products_go_into_a_part_of_a_larger_array():
-    rng = np.random.default_rng(0)
-    block = random_counts(rng, (20, 300), "uint16", 0.1) % 100
-    left = rng.standard_normal((20, 8), dtype=np.float32)
-    whole = np.zeros((300, 20), dtype=np.float32)
-    add_products(block, left, whole[:, 5:13])
-    np.testing.assert_allclose(whole[:, 5:13], block.T @ left, atol=1e-3)
-    assert not whole[:, :5].any() and not whole[:, 13:].any()
+@pytest.mark.parametrize("shape", [(300, 20), (300, 16)])
+def test_what_would_be_overrun_is_refused(shape):
+    listed = Listing().of(np.ones((20, 300), dtype=np.uint16))
+    left = np.zeros((20, shape[1]), dtype=np.float32)
+    with pytest.raises(ValueError, match="multiple of 16 columns.*Pad it"):
+        add_products(listed, left, np.zeros(shape[::-1], dtype=np.float32).T)
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int64", "float32", "bool"])
@@ -210,23 +249,16 @@ def test_rows_that_are_contiguous_are_not_copied(layout):
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 300), st.sampled_from(FILLS), st.integers(0, 99))
-def test_marks_and_lists_tell_what_is_not_zero(n_channels, filled, seed):
+def test_lists_tell_what_is_not_zero(n_channels, filled, seed):
     block = random_counts(np.random.default_rng(seed), (4, n_channels), "uint16", filled)
-    flat, step = nonzero.as_rows(block)
-    bits = np.empty((4, -(-n_channels // 64)), dtype=np.uint64)
-    found = nonzero.mark_all(flat, step, n_channels, bits)
-    marked = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little").astype(bool)
-    assert np.array_equal(marked[:, :n_channels], block != 0)
-    assert not marked[:, n_channels:].any()
-    assert found == np.count_nonzero(block)
-    channels, values = np.empty(found, dtype=np.uint32), np.empty(found, dtype=np.float32)
-    starts = np.empty((4, bits.shape[1] + 1), dtype=np.int64)
-    nonzero.list_marked(flat, step, (np.inf, 0.0), bits, channels, values, starts)
+    channels, values, starts, width = Listing().of(block)
     rows, expected = np.nonzero(block)
+    assert width == n_channels
     assert np.array_equal(channels, expected)
     assert np.array_equal(values, block[rows, expected].astype(np.float32))
+    assert starts.shape == (4, -(-n_channels // 64) + 1)
     for r in range(4):
-        for t in range(bits.shape[1] + 1):
+        for t in range(starts.shape[1]):
             assert starts[r, t] == np.count_nonzero(
                 (rows < r) | ((rows == r) & (expected < 64 * t))
             )
