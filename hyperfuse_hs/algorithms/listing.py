@@ -23,7 +23,8 @@ from hyperfuse_hs.algorithms.nonzero import (
     value_of,
 )
 
-ir: Any = cgutils.ir
+code: Any = cgutils
+ir = code.ir
 
 LANES = 16
 """Numbers in single precision that are multiplied and added at once."""
@@ -148,7 +149,7 @@ def _add_multiple(context: Any, target: Any, at: Any, source: Any, start: Any, f
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         factors = builder.shuffle_vector(one, undefined, zeros)
         kind = ir.FunctionType(vector, [vector] * 3)
-        fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
+        fused = code.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
         target, source = (builder.load(place, align=4) for place in places)
         builder.store(builder.call(fused, [factors, source, target]), places[0], align=4)
         return context.get_dummy_value()
