@@ -1,5 +1,9 @@
 """The window of traitsui: what it adds to the tool, without a screen and on one."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import hyperfuse_hs as hf
@@ -129,3 +133,15 @@ def test_without_a_screen_it_leaves_the_showing_to_others(window):
     # What HyperSpy expects of a toolkit that cannot be used now.
     with pytest.raises(NotImplementedError, match="needs windows of Qt"):
         show(window.model)
+
+
+@pytest.mark.slow
+def test_a_fusion_in_a_window_on_a_screen(screen, pictures):
+    script = Path(__file__).with_name("drive_window.py")
+    done = subprocess.run(
+        [sys.executable, script, pictures], env=screen, capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout.endswith("done\n"), done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    for name in ("entry", "component", "all", "scree"):
+        assert (pictures / f"window_{name}.png").stat().st_size > 10_000

@@ -9,8 +9,6 @@ import traitsui.api as tui
 from matplotlib.figure import Figure
 
 from hyperfuse_hs.gui.candidates import Candidate
-from hyperfuse_hs.gui.tool import Fuser
-from hyperfuse_hs.noise_model import NOISE_KINDS
 
 FIGURES = {
     "Component": "draw_component",
@@ -21,7 +19,6 @@ FIGURES = {
 """Figures that the window shows, and the methods of the tool that draw them."""
 ENTRY_LABELS = {"chosen": "fuse", "signal_mask": "mask"}
 RED = "QLabel { color: #c62828; }"
-WRONG_COLOUR = "#ffd6d6"
 ROW_HEIGHTS = 160, 330
 """Least and greatest height of a row of panels [pixel]; more than fits is scrolled."""
 
@@ -145,8 +142,11 @@ def make_view(window: FuserWindow) -> tui.View:
 
 
 def _signals(window: FuserWindow) -> tui.Group:
+    # It needs Qt, which the window without a screen does not.
+    from hyperfuse_hs.gui.desktop.table import candidate_table
+
     return tui.VGroup(
-        tui.UItem("candidates", editor=candidate_table(window.model), height=-150),
+        tui.UItem("candidates", editor=candidate_table(window.model), height=-190),
         _message("controller.about"),
         _message("messages.candidates"),
         tui.HGroup(tui.UItem("controller.refresh", enabled_when="not running")),
@@ -166,7 +166,8 @@ def _shared() -> tui.Group:
     )
     return tui.VGroup(
         count,
-        tui.UItem("edge", style="readonly", resizable=True, visible_when="edge"),
+        tui.UItem("edge", style="readonly", resizable=True, visible_when="edge and not preview"),
+        tui.Label("A quick guess, until the search is over.", visible_when="preview"),
         _message("messages.n_components"),
         *_entry("unmixing", "Method", _choice("object.unmixing_choices")),
         *_entry("abundances", "Abundances", None),
@@ -195,9 +196,12 @@ def _outcome() -> tui.Group:
     figures = tui.VGroup(
         tui.HGroup(
             tui.UItem("controller.shown"),
+            # A slider of traitsui does not follow the arrow keys where it has few steps.
             tui.Item(
                 "component",
-                editor=tui.RangeEditor(low=0, high_name="controller.last_component", mode="slider"),
+                editor=tui.RangeEditor(
+                    low=0, high_name="controller.last_component", mode="spinner"
+                ),
                 visible_when="controller.shown == 'Component'",
             ),
             tui.UItem(
@@ -262,67 +266,3 @@ def _canvas(parent: Any, editor: Any) -> Any:
     column.addWidget(NavigationToolbar2QT(canvas, panel))
     column.addWidget(scroll)
     return panel
-
-
-# -- the table of signals -------------------------------------------------------------------------
-
-
-class CandidateColumn(tui.ObjectColumn):
-    """A column of the table, in which wrong entries are red and say why, and others greyed out."""
-
-    choices = t.Callable
-
-    def get_cell_color(self, object: Candidate) -> Any:  # noqa: A002 - traitsui's name
-        """Return the colour of the background."""
-        return WRONG_COLOUR if self.name in object.errors else None
-
-    def get_text_color(self, object: Candidate) -> Any:  # noqa: A002
-        """Return the colour of the text."""
-        return None if object.fits else "grey"
-
-    def get_tooltip(self, object: Candidate) -> str:  # noqa: A002
-        """Return what is wrong, or what the signal is."""
-        return object.errors.get(self.name) or object.reason or object.description
-
-    def is_editable(self, object: Candidate) -> bool:  # noqa: A002
-        """Return whether the entry can be changed."""
-        return self.editable and object.fits
-
-    def get_editor(self, object: Candidate) -> Any:  # noqa: A002
-        """Return a list to pick from, in which other text may be typed."""
-        if self.choices is None:
-            return super().get_editor(object)
-        return tui.EnumEditor(values=self.choices(), evaluate=str, auto_set=False)
-
-
-def candidate_table(tool: Fuser) -> tui.TableEditor:
-    """Return the table of signals."""
-    arrays = lambda: tool.array_names  # noqa: E731
-    return tui.TableEditor(
-        columns=[
-            _tick_column(),
-            CandidateColumn(name="name", label="Name"),
-            CandidateColumn(name="role", label="Role"),
-            CandidateColumn(
-                name="noise",
-                label="Noise",
-                choices=lambda: ["auto", *NOISE_KINDS, *arrays()],
-            ),
-            CandidateColumn(name="weight", label="Weight"),
-            CandidateColumn(name="signal_mask", label="Mask", choices=lambda: ["", *arrays()]),
-            CandidateColumn(
-                name="description", label="Signal", editable=False, resize_mode="stretch"
-            ),
-        ],
-        selected="controller.selected",
-        sortable=False,
-        configurable=False,
-        show_toolbar=False,
-    )
-
-
-def _tick_column() -> tui.ObjectColumn:
-    """Return the column that says which signals to fuse."""
-    from traitsui.extras.checkbox_column import CheckboxColumn
-
-    return CheckboxColumn(name="chosen", label="Fuse")
