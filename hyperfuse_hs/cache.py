@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.modality import Modality
-from hyperfuse_hs.origin import bytes_in_memory, first_layers, places, states
+from hyperfuse_hs.origin import first_layers, in_memory, places, states
 
 __all__ = ["clear", "configure"]
 
@@ -135,7 +135,7 @@ class Memory:
         self.key = self.path = None
         if not modality.lazy or not (_store.limit or _store.folder):
             return
-        if bytes_in_memory(modality.data):
+        if in_memory(modality.data):
             return
         wanted = _digest_of_pass(modality, start, stage, by_chunk)
         # A signal that is loaded again is another one, as its file may be.

@@ -167,6 +167,7 @@ def _decompose(
         scale = inputs.scale_of(given["scale"], options, excluded, shape)
     with concerning("n_components"):
         check_size(choices.n_components, sources)
+    inputs.announce_reads(sources)
     facts = model.survey_all(sources)
     for source in sources:
         if not source.passive:

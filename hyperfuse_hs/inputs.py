@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,12 +17,22 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from hyperfuse_hs.concerns import concerning
-from hyperfuse_hs.modality import BLOCK_BYTES, HUGE_BYTES, Modality, Tick, Watch, unwatched
+from hyperfuse_hs.modality import (
+    BLOCK_BYTES,
+    HOLD_BYTES,
+    HUGE_BYTES,
+    Modality,
+    Tick,
+    Watch,
+    unwatched,
+)
 from hyperfuse_hs.model import Source
 from hyperfuse_hs.noise_model import NOISE_KINDS
 from hyperfuse_hs.options import Options, mask_of, one_of
 
 _given_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+
+_log = logging.getLogger(__name__)
 
 
 def scan_shape(signals: Sequence[BaseSignal], names: Sequence[str]) -> tuple[int, ...]:
@@ -108,6 +119,22 @@ def as_modality(
     """Wrap a signal; an image without navigation axes counts as scan."""
     data, ndim = arranged(signal)
     return Modality(name, data, ndim, excluded, channels, watch)
+
+
+def announce_reads(sources: Sequence[Source]) -> None:
+    """Say how often data that are lazy will be read, before they are, in the log."""
+    for source in sources:
+        modality, times = source.modality, "once"
+        if not modality.lazy:
+            continue
+        if source.passive:
+            why = "passive: only receives factors"
+        elif modality.nbytes <= HOLD_BYTES:
+            why = "and kept in memory, being small"
+        else:
+            times, why = "twice", "a first and a second look"
+        size = modality.nbytes / 1e6
+        _log.info("%s: %.3g MB, to be read %s (%s).", modality.name, size, times, why)
 
 
 def warn_of_huge_chunks(modality: Modality) -> None:
@@ -201,6 +228,9 @@ def _noise(signal: BaseSignal, noise: Any, modality: Modality) -> tuple[str, Mod
     values = arranged(noise)[0] if isinstance(noise, BaseSignal) else noise
     array = values if isinstance(values, da.Array) else np.asarray(values)
     shape = modality.data.shape
+    if isinstance(array, da.Array) and array.size < modality.data.size:
+        # The same for all positions or channels: small, but as a view one huge chunk.
+        array = array.compute()
     if array.dtype.kind not in "buif":
         raise TypeError(
             f"noise of {modality.name} must be one of {', '.join(NOISE_KINDS)} or its variance. "

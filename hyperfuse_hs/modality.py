@@ -12,7 +12,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.origin import bytes_in_memory, readable_in_parts
+from hyperfuse_hs.origin import in_memory, readable_in_parts
 
 BLOCK_BYTES = 2**25
 """Aim for the size of one block after the cast to float32 [bytes]."""
@@ -195,7 +195,7 @@ class Modality:
     @property
     def largest_chunk(self) -> int:
         """Size of the largest chunk that is read as a whole [bytes]; 0 of data in memory."""
-        if not self.lazy or bytes_in_memory(self.data) or readable_in_parts(self.data):
+        if not self.lazy or in_memory(self.data) or readable_in_parts(self.data):
             return 0
         chunk = [max(sizes, default=0) for sizes in self.data.chunks]
         return int(np.prod(chunk, dtype=float)) * int(self.data.dtype.itemsize)

@@ -201,7 +201,7 @@ def _look_again(scores: Scores, looks: dict[str, _Look]) -> None:
 def _noise(source: Source, facts: Survey) -> NoiseModel:
     variance = None
     if source.variance is not None:
-        found = compression.survey(source.variance)
+        found = streamed.survey_variance(source.variance)
         with concerning("noise", source.modality.name):
             _check_variance(source.variance.name, found)
         variance = found.channel_sum / source.modality.n_positions

@@ -19,9 +19,13 @@ def leaves(array: da.Array) -> Iterator[Any]:
                 yield getattr(node, "value", node)
 
 
-def bytes_in_memory(array: da.Array) -> int:
-    """Size of the data that the graph itself holds [bytes]."""
-    return sum(leaf.nbytes for leaf in leaves(array) if type(leaf) is np.ndarray)
+def in_memory(array: da.Array) -> bool:
+    """Whether the data are in the graph itself, in the memory of this process.
+
+    Readers of files may put small arrays there, such as the places of the chunks.
+    """
+    size = sum(leaf.nbytes for leaf in leaves(array) if type(leaf) is np.ndarray)
+    return 2 * size >= array.size * array.dtype.itemsize
 
 
 def on_workers(array: da.Array) -> bool:

@@ -98,6 +98,18 @@ def first_look(modality: Modality) -> Survey:
     return collect(modality, start, "first look", by_chunk=not gram, held=held)
 
 
+def survey_variance(variance: Modality) -> Survey:
+    """Sum a variance given in the shape of the data, in one pass, lazy or not."""
+    n, channels = variance.n_positions, variance.n_channels
+    if not variance.lazy:
+        return survey(variance)
+
+    def start(rows: NDArray[np.intp]) -> Survey:
+        return Survey(n, channels, squares=False)
+
+    return collect(variance, start, "sums", by_chunk=True, held=16 * channels)
+
+
 def project_unseen(
     modality: Modality, basis: NDArray[np.float64], row_scale: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float32], Survey]:

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from hyperfuse_hs.cache import Memory
 from hyperfuse_hs.cluster import active_client, run_on_cluster
 from hyperfuse_hs.modality import Box, Modality, Tick, blocks_of
-from hyperfuse_hs.origin import bytes_in_memory, culled, on_workers, open_files
+from hyperfuse_hs.origin import culled, in_memory, on_workers, open_files
 from hyperfuse_hs.reading import Reader
 
 RUN_BYTES = 2**28
@@ -181,7 +181,7 @@ def _client(modality: Modality) -> Any:
         return None
     client = active_client()
     # Data in the memory of this process would have to be sent.
-    if client is None or 2 * bytes_in_memory(modality.data) > modality.nbytes:
+    if client is None or in_memory(modality.data):
         return None
     for path, mode in open_files(modality.data):
         if mode != "r":

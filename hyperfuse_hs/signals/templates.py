@@ -10,6 +10,8 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 from numpy.typing import NDArray
 
+from hyperfuse_hs.modality import nested_edges
+
 MODEL_BLOCK = 2**22
 """Elements in one block of a lazy model."""
 
@@ -109,8 +111,8 @@ def model_signal(
     """Make the lazy product of loadings ``(N_all, p)`` and factors ``(p, C_all)``."""
     p, channels = factors.shape
     rows = max(1, MODEL_BLOCK // channels)
-    line = int(np.prod(navigation_shape[1:], dtype=np.int64))
-    chunks = (max(1, rows // line), *navigation_shape[1:], p)
+    single = tuple((1,) * length for length in navigation_shape)
+    chunks = (*(tuple(np.diff(edges).tolist()) for edges in nested_edges(single, rows)), p)
     left = da.from_array(loadings.reshape(*navigation_shape, p), chunks=chunks)
     right = da.from_array(factors.reshape(p, *shape), chunks=-1)
     return make_signal(da.tensordot(left, right, axes=1), axes_of(template), template, title)
