@@ -25,6 +25,7 @@ class Reader:
     """
 
     def __init__(self, array: da.Array) -> None:
+        self._given = array
         (self.array,) = dask.optimize(array)
         self._graph = dict(self.array.__dask_graph__())
         self._edges = [[0, *itertools.accumulate(sizes)] for sizes in self.array.chunks]
@@ -44,7 +45,8 @@ class Reader:
         """
         ranges = [self._chunks(axis, part) for axis, part in enumerate(box)]
         if any(chunks is None for chunks in ranges):
-            return np.asarray(self.array[box].compute(scheduler="synchronous"))
+            # Not of the optimized graph, which would read chunks as a whole before it cuts them.
+            return np.asarray(self._given[box].compute(scheduler="synchronous"))
         indices = list(itertools.product(*[chunks for chunks in ranges if chunks is not None]))
         if len(indices) == 1:
             return self._chunk(indices[0])

@@ -13,7 +13,9 @@ import zarr
 import hyperfuse_hs as hf
 from hyperfuse_hs import inputs, origin
 from hyperfuse_hs import modality as module
+from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.modality import Modality
+from hyperfuse_hs.streaming import collect
 
 SHAPE = (12, 10, 6, 8)
 
@@ -73,14 +75,18 @@ class Spy:
         return self.values[key]
 
 
-def test_no_more_is_read_than_the_part(values):
+@pytest.mark.parametrize("way", ["blocks", "tasks"])
+def test_no_more_is_read_than_the_part(values, way):
     spy = Spy(values)
     spied = da.from_array(spy, chunks=-1)
     spy.sizes.clear()
-    whole = np.zeros((120, 48))
-    for rows, block in modality(spied).blocks():
-        whole[rows] = block
-    np.testing.assert_array_equal(whole, values.reshape(120, 48))
+    if way == "blocks":
+        found = Survey(120, 48)
+        for rows, block in modality(spied).blocks():
+            found.update(rows, block)
+    else:
+        found = collect(modality(spied), lambda rows: Survey(120, 48), "sums")
+    np.testing.assert_array_equal(found.channel_sum, values.sum(axis=(0, 1)).ravel())
     assert max(spy.sizes) * 2 <= 2**11
     assert sum(spy.sizes) == values.size
 
