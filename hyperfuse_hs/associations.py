@@ -78,10 +78,10 @@ def own_maps(part: ModalityScores) -> Floats:
     return part.scores[:, : part.rank]
 
 
-def region_feature(
+def region_loading(
     scores: Scores, result: FusionResult, name: str, channels: NDArray[np.bool_]
-) -> Feature:
-    """Make the map of the total of some channels, as the modality itself sees it.
+) -> Floats:
+    """Find which combination of the scores of a modality is the total of some channels.
 
     Parameters
     ----------
@@ -94,26 +94,23 @@ def region_feature(
 
     Returns
     -------
-    Feature
-        From the modality's own significant scores: what the others know is not used, so that a
-        correlation with them is no consequence of the fusion.
+    ndarray
+        ``(k,)``, for the modality's own significant scores: what the others know is not used, so
+        that a correlation with them is no consequence of the fusion.
 
     Raises
     ------
     ValueError
-        The modality has no scores of its own, or the feature does not stand out of the noise.
+        The modality has no scores of its own.
     """
     part = scores.modalities[name]
     total = channels[~part.excluded].astype(float)
-    ratio = _ratio(scores, part)
-    maps = _maps_of(part)
-    inside = part.directions(scores.basis).T @ (maps / ratio)
-    loading = np.linalg.lstsq(inside, part.projection @ total, rcond=None)[0]
-    return _feature(scores, result, part, loading, "the region")
+    inside = part.directions(scores.basis).T @ (_maps_of(part) / _ratio(scores, part))
+    return np.asarray(np.linalg.lstsq(inside, part.projection @ total, rcond=None)[0])
 
 
-def component_feature(scores: Scores, result: FusionResult, name: str, component: int) -> Feature:
-    """Make the map of a component, as far as a modality sees it in its own significant scores.
+def component_loading(scores: Scores, result: FusionResult, name: str, component: int) -> Floats:
+    """Find which combination of the scores of a modality is the map of a component.
 
     Parameters
     ----------
@@ -126,19 +123,18 @@ def component_feature(scores: Scores, result: FusionResult, name: str, component
 
     Returns
     -------
-    Feature
-        The part of the coordinate of the component that is a combination of the scores.
+    ndarray
+        ``(k,)``, as far as the modality sees the component in its own significant scores.
 
     Raises
     ------
     ValueError
-        The modality has no scores of its own, or does not see the component.
+        The modality has no scores of its own.
     """
     part = scores.modalities[name]
     weight = design_weight(scores.scale)
     target = weight * result.coordinates[~result.excluded, component]
-    loading = np.linalg.lstsq(_maps_of(part), target, rcond=None)[0]
-    return _feature(scores, result, part, loading, f"component {component}")
+    return np.asarray(np.linalg.lstsq(_maps_of(part), target, rcond=None)[0])
 
 
 def _maps_of(part: ModalityScores) -> Floats:
@@ -153,23 +149,64 @@ def _maps_of(part: ModalityScores) -> Floats:
     return maps
 
 
-def _feature(
-    scores: Scores, result: FusionResult, part: ModalityScores, loading: Floats, what: str
+def make_feature(
+    scores: Scores,
+    result: FusionResult,
+    name: str,
+    loading: Floats,
+    beyond: Floats | None = None,
 ) -> Feature:
+    """Make the map of a feature.
+
+    Parameters
+    ----------
+    scores, result
+        Of the fusion.
+    name
+        Of the modality.
+    loading
+        ``(k,)``, how the feature is made of its scores.
+    beyond
+        The same for what is to be taken out of the feature: as much of it as goes along with the
+        feature, noise not counted. None: nothing.
+
+    Returns
+    -------
+    Feature
+        Of the modality.
+
+    Raises
+    ------
+    ValueError
+        The feature, or what is to be taken out of it, does not stand out of the noise.
+    """
+    part = scores.modalities[name]
     maps = own_maps(part)
-    whole = maps @ loading
-    values = centred(scores, whole[:, None])[:, 0]
+    varying = centred(scores, maps)
     spread = np.ones(maps.shape) if part.variance is None else part.variance[:, : part.rank]
-    noise = float(np.sum(spread @ loading**2))
-    variation = float(values @ values)
-    reliability = 1 - noise / variation if variation > 0 else 0.0
+    noise = spread.sum(axis=0)
+    if beyond is not None:
+        _check_reliability(_reliability(varying, noise, beyond), name, "what to look beyond")
+        signal = varying.T @ varying - np.diag(noise)
+        loading = loading - beyond * (beyond @ signal @ loading) / (beyond @ signal @ beyond)
+    reliability = _reliability(varying, noise, loading)
+    _check_reliability(reliability, name, "the feature")
+    plain = maps @ loading / design_weight(scores.scale)
+    return Feature(name, varying @ loading, reliability, expand(plain, result.excluded))
+
+
+def _reliability(varying: Floats, noise: Floats, loading: Floats) -> float:
+    """Part of the variation of a combination of scores that is no noise."""
+    variation = float(np.sum((varying @ loading) ** 2))
+    return 1 - float(noise @ loading**2) / variation if variation > 0 else 0.0
+
+
+def _check_reliability(reliability: float, name: str, what: str) -> None:
     if reliability < LEAST_RELIABILITY:
         raise ValueError(
-            f"The variation of {what} does not stand out of the noise of {part.name}: there is "
-            "nothing to correlate. Choose a stronger or wider feature."
+            f"The variation of {what} does not stand out of the noise of {name}: there is nothing "
+            "to correlate. Choose a stronger or wider feature."
         )
-    plain = whole / design_weight(scores.scale)
-    return Feature(part.name, values, reliability, expand(plain, result.excluded))
 
 
 def associate(

@@ -120,7 +120,8 @@ def canonical_correlation(scan: Scan, first: Floats, second: Floats) -> Canonica
         singular value compared with that of as many normal deviates. That sees whatever the two
         have in common, if there are not many maps; what is strong in both is seen better by the
         sum of the squared products of the maps as they are (the RV coefficient: Escoufier,
-        Biometrics 29, 751 (1973)). The smaller probability counts, doubled.
+        Biometrics 29, 751 (1973)). The smaller probability counts, as that of the smaller of two
+        (Šidák, J. Am. Stat. Assoc. 62, 626 (1967)).
     """
     one, strength, _ = np.linalg.svd(first, False)
     other, power, _ = np.linalg.svd(second, False)
@@ -132,7 +133,8 @@ def canonical_correlation(scan: Scan, first: Floats, second: Floats) -> Canonica
         largest_by_chance(largest, *products.shape),
         sum_by_chance(float(np.sum(shares * products**2)), shares * variances),
     )
-    return Canonical(min(float(np.linalg.norm(products, 2)), 1.0), min(2 * p, 1.0))
+    either = float(-np.expm1(2 * np.log1p(-min(p, 1 - 1e-16))))
+    return Canonical(min(float(np.linalg.norm(products, 2)), 1.0), either)
 
 
 def sum_by_chance(value: float, means: Floats) -> float:

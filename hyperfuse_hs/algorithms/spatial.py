@@ -54,6 +54,12 @@ class Scan:
         axes = tuple(range(1, len(self.shape) + 1))
         return np.asarray(np.fft.irfftn(spectrum, self.padded, axes=axes))
 
+    def filtered(self, maps: Floats, response: Floats) -> Floats:
+        """Multiply the transforms of maps ``(N, k)`` by a response, and transform back."""
+        inner = tuple(slice(0, size) for size in self.shape)
+        whole = self.restore(self.transform(maps) * response)[(slice(None), *inner)]
+        return np.asarray(whole.reshape(len(whole), -1)[:, self.kept].T)
+
     def lags(self) -> list[Floats]:
         """Lag along each axis, in positions, that each element of a padded array stands for."""
         steps = [np.minimum(np.arange(2 * n), 2 * n - np.arange(2 * n)) for n in self.shape]
@@ -89,19 +95,15 @@ def chance_covariance(scan: Scan, first: Floats, second: Floats) -> Floats:
     ndarray
         ``(k, k)``, symmetric, without negative eigenvalues. Lags beyond ``REACH`` are left out.
     """
-    pairs, spectrum = scan.pairs(), scan.transform(second)
+    pairs = scan.pairs()
     own = _own_products(scan, first[:, None]).reshape(scan.padded)
     weights = np.where(_near(scan, pairs), own / np.maximum(pairs, 1), 0.0)
     # Summing over lags is summing over frequencies with the transform of the weights.
     kernel = np.fft.rfftn(weights).real
-    filtered = spectrum * kernel
     count, found = second.shape[1], np.empty((second.shape[1],) * 2)
-    full = np.zeros((scan.kept.size, count))
-    full[scan.kept] = second
-    inner = tuple(slice(0, size) for size in scan.shape)
     for start in range(0, count, BATCH):
-        blurred = scan.restore(filtered[start : start + BATCH])[(slice(None), *inner)]
-        found[start : start + BATCH] = blurred.reshape(len(blurred), -1) @ full
+        columns = slice(start, start + BATCH)
+        found[:, columns] = second.T @ scan.filtered(second[:, columns], kernel)
     values, axes = np.linalg.eigh((found + found.T) / 2)
     return np.asarray((axes * np.maximum(values, 0.0)) @ axes.T)
 
@@ -201,13 +203,10 @@ def neighbour_products(scan: Scan, left: Floats, reach: float) -> Floats:
     distance = np.sqrt(np.sum(np.square(scan.lags()), axis=0)) / reach
     kernel = np.where(distance < 1, 1 - 1.5 * distance + 0.5 * distance**3, 0.0)
     response = np.fft.rfftn(kernel).real
-    inner = tuple(slice(0, size) for size in scan.shape)
-    blurred = np.empty(left.shape)
+    found = np.empty((left.shape[1],) * 2)
     for start in range(0, left.shape[1], BATCH):
-        part = scan.restore(scan.transform(left[:, start : start + BATCH]) * response)
-        flat = part[(slice(None), *inner)].reshape(len(part), -1)
-        blurred[:, start : start + BATCH] = flat[:, scan.kept].T
-    found = left.T @ blurred
+        columns = slice(start, start + BATCH)
+        found[:, columns] = left.T @ scan.filtered(left[:, columns], response)
     return np.asarray((found + found.T) / 2)
 
 

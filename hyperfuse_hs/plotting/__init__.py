@@ -1,4 +1,4 @@
-"""Figures of a fusion: components, residuals, scree plots, faces and feasible ranges.
+"""Figures of a fusion: components, residuals, scree plots, faces, feasible ranges, correlations.
 
 Each function takes a :class:`~hyperfuse_hs.signals.hypermodal.HypermodalSignal`, or what its
 `stability` returns, and returns a matplotlib figure. Components count from 0, as everywhere in
@@ -12,6 +12,7 @@ from hyperfuse_hs.plotting.browser import (
     plot_residuals,
 )
 from hyperfuse_hs.plotting.components import plot_components
+from hyperfuse_hs.plotting.correlations import plot_correlations
 from hyperfuse_hs.plotting.faces import plot_faces
 from hyperfuse_hs.plotting.ranges import plot_feasible_range
 from hyperfuse_hs.plotting.scree import plot_scree
@@ -22,6 +23,7 @@ __all__ = [
     "component_errors",
     "plot_component",
     "plot_components",
+    "plot_correlations",
     "plot_faces",
     "plot_feasible_range",
     "plot_residuals",

@@ -133,6 +133,28 @@ class PlottedFusion(ExtendedFusion):
         self._whole()
         return plot_faces(self, **kwargs)
 
+    def plot_correlations(
+        self, m: Any = None, n: Any = None, region: Any = None, **kwargs: Any
+    ) -> Figure:
+        """Figure of what modalities have in common, or of what goes with a feature of one.
+
+        Parameters
+        ----------
+        m, n, region
+            As in `correlate`; with a region and no n, every other modality.
+        **kwargs
+            As in `hyperfuse_hs.plotting.plot_correlations`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+        """
+        from hyperfuse_hs.plotting import plot_correlations
+
+        self._whole()
+        return plot_correlations(self, m, n, region, **kwargs)
+
     def plot_feasible_range(self, component: int, **kwargs: Any) -> Figure:
         """Figure of a component at both ends of what data and non-negativity leave open.
 
