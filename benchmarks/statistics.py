@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import coverage, naming, runner, transfer
+from benchmarks import coverage, naming, runner, transfer, unrelated
 from benchmarks.records import Settings
 
 ROWS: runner.Rows = {
     "coverage": ("1. How often errors and intervals hold the truth", coverage.units),
     "prediction": ("Half of a scan, predicted from one signal", transfer.units),
     "identification": ("Components named by powder patterns", naming.units),
+    "null": ("Correlations where there are none", unrelated.null_units),
+    "power": ("What goes with a shoulder of an edge", unrelated.power_units),
 }
 
 

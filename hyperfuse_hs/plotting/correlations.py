@@ -148,7 +148,7 @@ def _draw_channels(axes: Axes, found: Any) -> None:
     axes.tick_params(labelsize=SMALL_SIZE)
     if values.size == 1:
         axes.barh(0, values.ravel()[0], height=0.5, color=COLOURS[0] if picked.all() else NEVER)
-        axes.set(ylim=(-1, 1), yticks=[], xlim=(-1, 1))
+        axes.set(ylim=(-1, 1), yticks=[], xlim=(-1, 1), xticks=[-1, 0, 1])
         axes.axvline(0, color="black", linewidth=0.5)
         axes.set_xlabel("Correlation")
     elif dimension == 1:
