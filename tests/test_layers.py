@@ -45,6 +45,7 @@ LAYERS = (
         "stability",
         "resampling",
         "associations",
+        "features",
         "extended",
         "prediction",
         "identification",

@@ -9,9 +9,9 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 from numpy.typing import NDArray
 
-from hyperfuse_hs import associations
-from hyperfuse_hs.associations import Feature
+from hyperfuse_hs import associations, features
 from hyperfuse_hs.feasibility import check_component
+from hyperfuse_hs.features import Feature
 from hyperfuse_hs.regions import region_channels
 from hyperfuse_hs.signals import templates
 from hyperfuse_hs.signals.steady import SteadyFusion
@@ -153,7 +153,7 @@ class MeasuredFusion(SteadyFusion):
         assert scores is not None
         loading = self._loading(name, region)
         other = None if beyond is None else self._loading(name, beyond)
-        return associations.make_feature(scores, result, name, loading, other)
+        return features.make_feature(scores, result, name, loading, other)
 
     def _loading(self, name: str, region: Any) -> NDArray[np.float64]:
         """How a feature is made of the scores of its modality."""
@@ -162,14 +162,14 @@ class MeasuredFusion(SteadyFusion):
         whole = isinstance(region, bool | np.bool_)
         if isinstance(region, Real | np.number) and not whole:
             number = check_component(result, region, 1)
-            return associations.component_loading(scores, result, name, number)
+            return features.component_loading(scores, result, name, number)
         part = result.modalities[name]
         if whole and region:
-            return associations.region_loading(scores, result, name, ~part.excluded)
+            return features.region_loading(scores, result, name, ~part.excluded)
         template = self._templates[name]
         axes = [] if templates.is_image(template) else templates.axes_of(template, navigate=False)
         channels = region_channels(part, axes, region)
-        return associations.region_loading(scores, result, name, channels)
+        return features.region_loading(scores, result, name, channels)
 
     def _correlation(self, feature: Feature, name: str, rate: float) -> Correlation:
         result, scores = self._whole(), self._scores

@@ -8,7 +8,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import hyperfuse_hs as hf
-from hyperfuse_hs import associations, streamed
+from hyperfuse_hs import associations, features, streamed
 from hyperfuse_hs import modality as modality_module
 
 pytest.importorskip("benchmarks", reason="the benchmarks are not part of the package")
@@ -355,7 +355,7 @@ def test_what_is_significant_is_so_in_both_halves_of_split_counts():
     assert (np.abs(halves[1].z.data[picked]) > 2).mean() > 0.95
     # Twice their difference is noise alone, with the variance that the noise model says.
     scores, result = h._scores, h._result
-    feature = associations.make_feature(scores, result, "spectrum", h._loading("spectrum", LINES))
+    feature = features.make_feature(scores, result, "spectrum", h._loading("spectrum", LINES))
     noise = associations._summed_noise(
         scores, scores.modalities["pattern"], feature.values
     ).reshape(6, 8)
