@@ -36,6 +36,8 @@ from benchmarks.scale_sets import CHUNKINGS, NAMES, Size
 Found = dict[str, Any]
 Run = Callable[..., Found]
 
+TABLES = ("sizes", "ratios", "memory", "bins", "shares")
+
 HELD = 64
 """Positions along each side of the scan where bins are compared with all channels."""
 
@@ -49,6 +51,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         prog="python -m benchmarks.scale",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "tables", nargs="*", metavar="table", help=f"of {', '.join(TABLES)}; default all"
     )
     parser.add_argument(
         "--sizes",
@@ -68,7 +73,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--folder", type=Path, help="where the sets are kept; default: removed")
     parser.add_argument("--json", type=Path, help="file that all measurements are added to")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    for table in options.tables:
+        if table not in TABLES:
+            parser.error(f"Expected tables out of {', '.join(TABLES)}. Got {table!r}.")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -97,11 +106,16 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         scale_sets.write(folder, TINY)
         bare = run("bare", TINY)["peak"]
-        table_of_sizes(folder, sizes, run, bare)
-        table_of_ratios(largest, run, bare, options.limit)
-        table_in_memory(run, bare)
-        table_of_bins(folder, run)
-        table_of_shares(largest, run)
+        scale_sets.write(folder, largest)
+        tables: dict[str, Callable[[], None]] = {
+            "sizes": lambda: table_of_sizes(folder, sizes, run, bare),
+            "ratios": lambda: table_of_ratios(largest, run, bare, options.limit),
+            "memory": lambda: table_in_memory(run, bare),
+            "bins": lambda: table_of_bins(folder, run),
+            "shares": lambda: table_of_shares(largest, run),
+        }
+        for table in options.tables or TABLES:
+            tables[table]()
     finally:
         if options.folder is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -100,9 +100,12 @@ class ModalityScores:
         joint : ndarray
             ``(R, C)`` the data projected on that, ``seen^T X``.
         """
-        own = self.directions(common)
-        inside = own.T @ basis
-        return basis if self.turn is None else own @ inside, inside.T @ self.projection
+        # Both sides of the small products come first: nothing else as long as the scan is made.
+        inside = common.T @ basis
+        if self.turn is None:
+            return basis, inside.T @ self.projection
+        inside = self.turn.T @ inside
+        return common @ (self.turn @ inside), inside.T @ self.projection
 
     def directions(self, common: NDArray[np.float64]) -> NDArray[np.float64]:
         """Orthonormal directions ``(N, K')`` that the data are projected on.
