@@ -19,8 +19,8 @@ class Hidden(NamedTuple):
         ``(N, k)``, in units of the noise that they would have if it were known what they look like
         in the channels.
     noise
-        ``(N, k)`` variance of the noise of each score: more than one, as what the direction looks
-        like in the channels is itself estimated.
+        ``(N, k)`` variance of the noise of each score: of one that stands out more than one, as
+        what the direction looks like in the channels is itself estimated.
     values
         ``(k,)`` norms of the scores, descending.
     edge
@@ -83,7 +83,8 @@ def hidden_directions(
     # A noise of one in each of the R dimensions is R / N at a position.
     spread = np.sqrt(r / n)
     leverage = np.einsum("ij,ij->i", basis, basis) * n / max(r, 1)
-    estimated = score_noise(values, max(free, 1), n_channels) ** 2
+    # Directions that do not stand out are taken as they are: nothing is known of their signal.
+    estimated = np.where(values > edge, score_noise(values, max(free, 1), n_channels) ** 2, 1.0)
     return Hidden(
         (basis @ left) * (values / spread),
         leverage[:, None] * estimated,

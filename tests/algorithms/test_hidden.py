@@ -39,7 +39,7 @@ def test_nothing_hidden_is_found_in_noise(seed):
     assert found.values[0] > 0.9 * found.edge
 
 
-@pytest.mark.parametrize(("strength", "within"), [(0.25, 0.3), (0.7, 0.15), (4.0, 0.15)])
+@pytest.mark.parametrize(("strength", "within"), [(0.4, 0.25), (0.7, 0.15), (4.0, 0.15)])
 def test_noise_of_hidden_scores_is_as_simulated(strength, within):
     squares, noise = [], []
     for seed in range(20):
