@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hyperfuse_hs.algorithms import coupling, rank, regression
 from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.modality import Modality
-from hyperfuse_hs.noise_model import COUNTED, NoiseModel, never_negative, noise_model
+from hyperfuse_hs.noise_model import NoiseModel, never_negative, noise_model
 from hyperfuse_hs.projection import back_project
 from hyperfuse_hs.result import Choices, FusionResult, ModalityResult, ModalityScores, Scores
 from hyperfuse_hs.scaling import design_weight, row_divisor
@@ -292,42 +292,6 @@ def fit_passive(wider: Scores, result: FusionResult, name: str) -> FusionResult:
         signed=result.options["unmixing"] in SIGNED,
     )
     return replace(result, modalities={**result.modalities, name: one})
-
-
-def residual_map(scores: Scores, result: FusionResult, modality: Modality) -> NDArray[np.float64]:
-    """Compare data and model, in one pass.
-
-    Parameters
-    ----------
-    scores, result
-        Of the fusion.
-    modality
-        The data.
-
-    Returns
-    -------
-    ndarray
-        ``(N_all,)`` squared residual over what the noise makes expect, both weighted by the
-        inverse variance of each channel and summed over the channels; NaN where excluded.
-    """
-    part, found = scores.modalities[modality.name], result.modalities[modality.name]
-    kept = ~scores.excluded
-    loadings = found.scale[kept, None] * result.abundances[kept]
-    factors = found.factors[:, ~found.excluded]
-    basis = found.scale[kept, None] ** 0.5
-    gain = part.gain if part.gain > 0 else 1.0
-    values = np.zeros(modality.n_positions)
-    for rows, block in modality.blocks():
-        fitted = loadings[rows] @ factors
-        expected = variance = part.divisor * basis[rows] ** 2
-        if part.noise in COUNTED:
-            # Some of the mean, so that counts where none are modelled do not weigh without bound.
-            expected = np.maximum(fitted, 0.0) + part.offset
-            variance = 0.9 * expected + 0.1 * variance
-        noise = gain * np.sum(expected / variance, axis=1)
-        misfit = np.sum((block - fitted) ** 2 / variance, axis=1)
-        values[rows] = misfit / np.where(noise > 0, noise, 1.0)
-    return expand(values, scores.excluded)
 
 
 def expand(values: NDArray[Any], excluded: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ LAYERS = (
         "scaling",
         "unmixing",
         "express",
+        "residuals",
         "joint",
         "lead",
         "model",

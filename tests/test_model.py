@@ -6,9 +6,10 @@ import pytest
 
 from hyperfuse_hs import modality as modality_module
 from hyperfuse_hs.algorithms.metrics import match_components, spectral_angle
-from hyperfuse_hs.express import expand, fit_passive, residual_map, with_passive
+from hyperfuse_hs.express import expand, fit_passive, with_passive
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.model import Source, compress_all, survey_all, unmix
+from hyperfuse_hs.residuals import compare
 from hyperfuse_hs.result import Choices
 from hyperfuse_hs.unmixing import ABUNDANCES, UNMIXING
 
@@ -305,7 +306,7 @@ def test_residual_is_about_one_where_the_model_fits(varied):
     data = {"spectrum": data["spectrum"]}
     made = sources(data, positions=np.arange(int(np.prod(NAVIGATION))) < 5)
     scores = compress_all(made, survey_all(made), "auto", 0)
-    found = residual_map(scores, unmix(scores, CHOICES), made[0].modality)
+    found = compare(scores, unmix(scores, CHOICES), made[0].modality).positions
     assert np.isnan(found[:5]).all()
     assert np.median(found[5:]) == pytest.approx(1.0, abs=0.1)
 

@@ -110,35 +110,6 @@ class HypermodalSignal(PlottedFusion):
             f"Model of {name}",
         )
 
-    def get_residual(self, m: Any) -> BaseSignal:
-        """Map of the squared residual over the variance of the noise, in one pass over the data.
-
-        Parameters
-        ----------
-        m
-            Name of the modality, or its signal.
-
-        Returns
-        -------
-        BaseSignal
-            About 1 where the model fits. NaN where excluded. The noise of a passive modality,
-            unless it was given, is what the others cannot explain of it: its map tells where it
-            fits worse than elsewhere, not how well it fits.
-
-        Raises
-        ------
-        ValueError
-            The native data are not there.
-        """
-        result = self._whole()
-        name = self._name(m)
-        scores = self._scores
-        assert scores is not None
-        values = express.residual_map(scores, result, self._modality(name))
-        axes = [axis.get_axis_dictionary() for axis in self.axes_manager.navigation_axes[::-1]]
-        data = values.reshape(result.navigation_shape)
-        return templates.map_signal(data, axes, None, f"Reduced residual of {name}")
-
     def get_faces(self) -> BaseSignal:
         """Probability that a probe position lies on each face of the simplex.
 
@@ -331,16 +302,6 @@ class HypermodalSignal(PlottedFusion):
         write_back_all(
             (signal, native_results(result, name)) for name, signal in self._natives.items()
         )
-
-    def _modality(self, name: str) -> Any:
-        if name not in self._natives:
-            raise ValueError(
-                f"The data of {name} are not there: files of fusions refer to them only. Load the "
-                f'signal and use h.attach("{name}", signal).'
-            )
-        part = self._fusion().modalities[name]
-        native, watch = self._natives[name], inputs.progress(None)
-        return inputs.as_modality(name, native, self._fusion().excluded, part.excluded, watch)
 
 
 class LazyHypermodalSignal(LazySignal, HypermodalSignal):

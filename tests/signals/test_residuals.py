@@ -1,0 +1,123 @@
+"""Residuals: one where the model holds, more where it does not, in one pass over any data."""
+
+import warnings
+
+import dask.array as da
+import numpy as np
+import pytest
+
+import hyperfuse_hs as hf
+from hyperfuse_hs import modality as modality_module
+
+RULES = {"random_state": 0, "show_progressbar": False}
+
+
+def fuse(phantom, signals=None, n_components=3, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return hf.fuse(
+            list((signals or phantom.signals).values()),
+            n_components=n_components,
+            navigation_mask=phantom.navigation_mask,
+            **{**RULES, **options},
+        )
+
+
+def make(**options):
+    size = {"scan": (24, 24), "detector": (16, 16), "eels_channels": 128, "eds_channels": 256}
+    return hf.data.tio2_polymorphs(**{**size, "random_state": 3, **options})
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    return make()
+
+
+@pytest.fixture(scope="module")
+def fused(phantom):
+    return fuse(phantom)
+
+
+def test_one_where_the_model_holds(phantom, fused):
+    for name in ("EELS", "EDS"):
+        positions, channels = fused.get_residual(name).data, fused.get_channel_residual(name).data
+        assert np.nanmean(positions) == pytest.approx(1, abs=0.03), name
+        assert np.nanmean(channels) == pytest.approx(1, abs=0.03), name
+        # Spread by no more than the noise of squares of normal (here counted) deviates.
+        seen = phantom.signals[name].data[~phantom.navigation_mask.data].mean(axis=0) > 0.05
+        assert np.std(channels[seen]) < 3 * np.sqrt(2 / 500), name
+
+
+@pytest.mark.parametrize(("dose", "low", "high"), [(30.0, 0.96, 1.03), (10.0, 0.92, 1.0)])
+def test_factors_follow_the_noise_of_few_counts(dose, low, high):
+    """With 60 counts a channel in the whole scan, and with 20."""
+    phantom = make(eds_dose=dose)
+    residual = fuse(phantom).get_residual("EDS").data
+    assert low < np.nanmean(residual) < high
+
+
+def test_where_counts_follow_the_thickness():
+    phantom = make(counts="thickness")
+    h = fuse(phantom)
+    for name in ("EELS", "EDS"):
+        assert np.nanmean(h.get_residual(name).data) == pytest.approx(1, abs=0.05), name
+
+
+def test_more_where_a_component_is_missing(phantom, fused):
+    fewer = fuse(phantom, n_components=2)
+    energy = phantom.signals["EELS"].axes_manager[-1].axis
+    lines = (energy > 455) & (energy < 470)
+    found = fewer.get_channel_residual("EELS").data
+    assert found[lines].max() > 1 + 4 * np.sqrt(2 / 543)
+    assert found[energy < 440].mean() == pytest.approx(1, abs=0.05)
+    rutile = np.nan_to_num(phantom.abundances[..., 1]) > 0.9
+    lacking, whole = (h.get_residual("EELS").data[rutile].mean() for h in (fewer, fused))
+    assert lacking > whole + 0.05
+
+
+def test_patterns_of_crystals_are_not_those_of_the_components(fused):
+    assert np.nanmean(fused.get_residual("Diffraction").data) > 1.2
+    assert np.nanmax(fused.get_channel_residual("Diffraction").data) > 2
+
+
+def test_channels_have_the_native_class(phantom, fused):
+    for name, signal in phantom.signals.items():
+        found = fused.get_channel_residual(name)
+        assert type(found) is type(signal)
+        assert found.data.shape == signal.data.shape[2:]
+        assert found.axes_manager[-1].units == signal.axes_manager[-1].units
+
+
+CHUNKS = {"boxes": (8, 8, -1, -1), "slices of the detector": (24, 24, 4, 8)}
+
+
+@pytest.mark.parametrize("chunks", CHUNKS.values(), ids=CHUNKS)
+def test_on_disk_in_one_pass(phantom, monkeypatch, chunks):
+    mask = np.zeros((16, 16), dtype=bool)
+    mask[7:9, 7:9] = True
+    h = fuse(phantom, signal_masks={"Diffraction": mask})
+    memory = h.get_residual("Diffraction"), h.get_channel_residual("Diffraction")
+    monkeypatch.setattr(modality_module, "HOLD_BYTES", 0)
+    monkeypatch.setattr(modality_module, "BLOCK_BYTES", 2**14)
+    reads = []
+
+    def count(block):
+        reads.append(block.size)
+        return block
+
+    data = phantom.signals["Diffraction"].data
+    lazy = phantom.signals["Diffraction"].as_lazy()
+    lazy.data = da.from_array(data, chunks=chunks).map_blocks(count, dtype=data.dtype)
+    h.attach("Diffraction", lazy)
+    for get, expected in zip((h.get_residual, h.get_channel_residual), memory, strict=True):
+        reads.clear()
+        np.testing.assert_allclose(get("Diffraction").data, expected.data, rtol=1e-5)
+        assert sum(n for n in reads if n > 1) == data.size
+    np.testing.assert_array_equal(np.isnan(memory[1].data), mask)
+
+
+def test_data_that_are_not_there(fused):
+    h = fused.deepcopy()
+    h._natives.pop("EDS")
+    with pytest.raises(ValueError, match=r'h.attach\("EDS", signal\)'):
+        h.get_channel_residual("EDS")
