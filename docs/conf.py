@@ -29,7 +29,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "hyperfuse_hs"
 html_static_path = ["_static"]
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
-html_sidebars = {"guide": [], "developing": []}
+html_sidebars = {"guide": [], "gui": [], "developing": []}
 
 autosummary_generate = True
 autodoc_typehints = "none"

@@ -122,7 +122,7 @@ def _draw_values(axes: Axes, values: NDArray[Any], band: tuple[float, float], co
 
 
 def _draw_points(axes: Axes, values: NDArray[Any], signal: NDArray[np.bool_], colour: str) -> None:
-    axes.tick_params(labelsize=SMALL_SIZE)
+    axes.tick_params(which="both", labelsize=SMALL_SIZE)
     numbers = np.arange(1, len(values) + 1)
     size = 4 if len(values) <= 40 else 2
     for part, shade in ((signal, colour), (~signal, NOISE_COLOUR)):

@@ -26,7 +26,7 @@ s_slow.data = s_slow.data.rechunk((4, 4, 24, 24)).map_blocks(read_slowly, dtype=
 """
 OPEN = "s_eels.fuse(s_edx, interactive=True, navigation_mask=vacuum)"
 # As long as the machine may take for numba to compile, the first time.
-PATIENCE = 120_000
+PATIENCE = 60_000
 
 # Elements whose content is wider than they are, apart from those that scroll it.
 OVERFLOWING = """
@@ -247,6 +247,7 @@ def test_a_fusion_from_the_first_look_to_the_result(
     notebook.says_nothing_wrong()
 
     notebook.run()
+    page.wait_for_timeout(1500)
     notebook.check_looks()
     shot("component")
     before = notebook.pixels()
@@ -271,3 +272,63 @@ def test_a_fusion_from_the_first_look_to_the_result(
         page.wait_for_timeout(1500)
         notebook.check_looks()
         shot(title.split()[0].lower())
+
+
+def test_the_dark_theme_is_readable(lab, open_notebook, pictures):
+    notebook = open_notebook(lab, "%matplotlib inline", SESSION, OPEN)
+    page = notebook.page
+    choose(page, "Settings", "Theme", "JupyterLab Dark")
+    page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
+    notebook.enter("nothing", "Navigation mask")
+    notebook.says("must be the name of a variable that holds a signal or an array")
+    notebook.check_looks()
+    page.screenshot(path=pictures / "lab_dark_entry.png")
+    notebook.enter("vacuum", "Navigation mask")
+    notebook.says_nothing_wrong()
+    notebook.run()
+    notebook.check_looks()
+    page.wait_for_timeout(1500)
+    page.screenshot(path=pictures / "lab_dark_component.png")
+
+
+@pytest.mark.parametrize("server", ["lab", "voila"])
+def test_the_keyboard_does_it_all(server, request, open_notebook):
+    serve = request.getfixturevalue(server)
+    notebook = open_notebook(serve, "%matplotlib inline", SESSION, OPEN)
+    keyboard = notebook.page.keyboard
+    notebook.button("Run").focus()
+
+    def go_to(element, key="Tab"):
+        for _ in range(60):
+            if element.evaluate("item => item === document.activeElement"):
+                return
+            keyboard.press(key)
+        raise AssertionError(f"{key} does not lead to {element}.")
+
+    go_to(notebook.row("s_4d").get_by_role("checkbox"))
+    keyboard.press("Space")
+    name = notebook.row("s_4d").get_by_label("Name", exact=True)
+    go_to(name)
+    keyboard.press("Control+a")
+    keyboard.type("EELS")
+    keyboard.press("Tab")
+    notebook.says("different names, one for each signal")
+    go_to(name, "Shift+Tab")
+    keyboard.press("Control+a")
+    keyboard.type("Patterns")
+    keyboard.press("Tab")
+    notebook.says_nothing_wrong()
+    go_to(notebook.button("Run"), "Shift+Tab")
+    keyboard.press("Enter")
+    notebook.picture().wait_for(timeout=PATIENCE)
+    notebook.is_idle()
+    before = notebook.pixels()
+    go_to(notebook.tool.get_by_role("slider").filter(visible=True).last)
+    keyboard.press("ArrowRight")
+    notebook.changes(before)
+    before = notebook.pixels()
+    tabs = notebook.tool.locator(".lm-TabBar-tab")
+    go_to(tabs.filter(has_text=re.compile("^Component$")), "Shift+Tab")
+    keyboard.press("ArrowRight")
+    keyboard.press("Enter")
+    notebook.changes(before)

@@ -19,8 +19,9 @@ FIGURES = {
 """Figures that the window shows, and the methods of the tool that draw them."""
 ENTRY_LABELS = {"chosen": "fuse", "signal_mask": "mask"}
 RED = "QLabel { color: #c62828; }"
+LEAST_WIDTH = 212
 ROW_HEIGHTS = 160, 330
-"""Least and greatest height of a row of panels [pixel]; more than fits is scrolled."""
+"""Least width of a panel, least and greatest height [pixel]; more than fits is scrolled."""
 
 
 class Messages(t.HasTraits):
@@ -107,7 +108,10 @@ class FuserWindow(tui.Controller):
             getattr(self.model, FIGURES[self.shown])(self.figure)
         if hasattr(self.figure.canvas, "setMinimumHeight"):
             panels = [axes.get_subplotspec() for axes in self.figure.axes]
-            rows = max([panel.rowspan.stop for panel in panels if panel is not None], default=1)
+            panels = [panel for panel in panels if panel is not None]
+            rows = max([panel.rowspan.stop for panel in panels], default=1)
+            columns = max([panel.colspan.stop for panel in panels], default=1)
+            self.figure.canvas.setMinimumWidth(columns * LEAST_WIDTH)
             self.figure.canvas.setMinimumHeight(rows * ROW_HEIGHTS[0])
             self.figure.canvas.setMaximumHeight(rows * ROW_HEIGHTS[1])
         self.figure.canvas.draw_idle()

@@ -8,7 +8,9 @@ from typing import Any
 import ipywidgets as ipw
 
 LABELLED = {"description_width": "initial"}
-ERROR_COLOUR = "var(--jp-error-color1, #d32f2f)"
+ERROR_COLOUR = (
+    "color-mix(in srgb, var(--jp-error-color1, #d32f2f) 80%, var(--jp-ui-font-color0, black))"
+)
 FAINT_COLOUR = "var(--jp-ui-font-color2, inherit)"
 """Colours of Jupyter's theme, light or dark."""
 FULL = "calc(100% - 4px)"
