@@ -123,7 +123,7 @@ class Notebook:
         entry.press("Tab")
 
     def open_tab(self, title):
-        self.tool.locator(".lm-TabBar-tab").get_by_text(title, exact=True).click()
+        self.button(title).click()
 
     def says(self, text, role="alert"):
         """Wait for a visible message with that text."""
@@ -327,8 +327,6 @@ def test_the_keyboard_does_it_all(server, request, open_notebook):
     keyboard.press("ArrowRight")
     notebook.changes(before)
     before = notebook.pixels()
-    tabs = notebook.tool.locator(".lm-TabBar-tab")
-    go_to(tabs.filter(has_text=re.compile("^Component$")), "Shift+Tab")
-    keyboard.press("ArrowRight")
-    keyboard.press("Enter")
+    go_to(notebook.button("All components"), "Shift+Tab")
+    keyboard.press("Space")
     notebook.changes(before)

@@ -79,15 +79,16 @@ class Front:
         self._drawn: set[str] = set()
         pages = [self._signals(), self._component(), self._all(), self._scree()]
         pages += [self._residuals(), self._summary(), keep]
-        self.tabs = ipw.Tab(pages, layout=width("auto"))
-        for number, title in enumerate(TABS):
-            self.tabs.set_title(number, title)
-        self.widgets["tabs"] = self.tabs
+        # The tabs of ipywidgets are out of reach of the keyboard; buttons are not.
+        self.tabs = ipw.Stack(pages, titles=TABS, selected_index=0, layout=width("auto"))
+        pick = ipw.ToggleButtons(options=TABS, style={"button_width": "auto"})
+        ipw.link((pick, "index"), (self.tabs, "selected_index"))
+        self.widgets |= {"tabs": self.tabs, "pick": pick}
         self.tabs.observe(lambda change: self._draw(), "selected_index")
         tool.observe(lambda event: self._show_result(), "result")
         tool.observe(lambda event: self._redraw("Component"), "component, bands")
         tool.observe(lambda event: self._redraw("Residuals"), "residuals")
-        self.widget = column(bar, shared, self.tabs)
+        self.widget = column(bar, shared, pick, self.tabs)
         self.widget.add_class("hyperfuse-tool")
         if tool.result is not None:
             self._show_result()
