@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import coverage, naming, runner, transfer, unrelated
+from benchmarks import coverage, naming, reliability, runner, transfer, unrelated
 from benchmarks.records import Settings
 
 ROWS: runner.Rows = {
@@ -22,6 +22,7 @@ ROWS: runner.Rows = {
     "identification": ("Components named by powder patterns", naming.units),
     "null": ("Correlations where there are none", unrelated.null_units),
     "power": ("What goes with a shoulder of an edge", unrelated.power_units),
+    "faces": ("Probabilities of faces", reliability.units),
 }
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -183,7 +185,7 @@ def _draw_image(axes: Axes, signal: Any, values: NDArray[Any], picked: NDArray[A
     shown = mean_over_leading(picked[np.newaxis].astype(float))[0][0] > 0
     x, y = signal.axes_manager.signal_axes[:2]
     (left, right), (top, bottom) = axis_edges(x), axis_edges(y)
-    image = axes.imshow(
+    axes.imshow(
         pattern,
         cmap=with_excluded(SIGNED_COLOURS),
         vmin=-1,
@@ -196,8 +198,7 @@ def _draw_image(axes: Axes, signal: Any, values: NDArray[Any], picked: NDArray[A
     axes.xaxis.set_major_locator(MaxNLocator(4, symmetric=left < 0 < right))
     axes.yaxis.set_major_locator(MaxNLocator(4, symmetric=top < 0 < bottom))
     # The bar has the full colours, not those of the first channel.
-    opaque = axes.imshow([[np.nan]], cmap=SIGNED_COLOURS, vmin=-1, vmax=1, extent=(0, 0, 0, 0))
-    axes.set(xlim=image.get_extent()[:2], ylim=image.get_extent()[2:])
+    opaque = ScalarMappable(Normalize(-1, 1), SIGNED_COLOURS)
     bar = axes.figure.colorbar(opaque, ax=axes, shrink=0.85)
     bar.set_label("Correlation", fontsize=SMALL_SIZE)
     bar.ax.tick_params(labelsize=SMALL_SIZE)

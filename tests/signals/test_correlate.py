@@ -270,6 +270,30 @@ class TestPairs:
         )
 
 
+class TestFigures:
+    def test_matrix_of_pairs(self, plain):
+        figure = plain[0].plot_correlations()
+        texts = {text.get_text(): text.get_fontweight() for text in figure.axes[0].texts}
+        assert len(figure.axes[0].texts) == 6
+        z = plain[0].correlate().z.data
+        assert [w for t, w in texts.items() if f"z = {z[0, 1]:.1f}" in t] == ["bold"]
+        assert [w for t, w in texts.items() if f"z = {z[0, 2]:.1f}" in t] == ["normal"]
+
+    @pytest.mark.filterwarnings("error")
+    def test_feature_and_all_other_modalities(self, plain):
+        figure = plain[0].plot_correlations("spectrum", region=LINES)
+        titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+        assert titles[0] == "Feature of spectrum"
+        assert titles[1].startswith("pattern: ") and titles[2] == "foreign: 0% significant"
+        figure.canvas.draw()
+
+    def test_one_modality_along_a_line(self):
+        h = fuse(make(SCANS["a line"])[0])
+        figure = h.plot_correlations("pattern", "spectrum", np.eye(6, 8, dtype=bool))
+        assert figure.axes[1].get_xlabel() == "Energy (eV)"
+        assert len(figure.axes) == 2
+
+
 def pooled(name, make, seeds):
     """Means over seeds of what the benchmark measures."""
     found = {}
