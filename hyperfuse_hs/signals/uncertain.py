@@ -80,9 +80,8 @@ class UncertainFusion(RangedFusion):
     def get_factor_interval(self, m: Any, level: float = LEVEL) -> tuple[BaseSignal, BaseSignal]:
         """Confidence intervals of the factors of one modality.
 
-        They have the standard errors of `get_factor_errors`. Factors of data that are never
-        negative are not negative either: near zero, intervals are those of Feldman and Cousins
-        (Phys. Rev. D 57, 3873 (1998)).
+        So many standard errors of `get_factor_errors` either way. Those of data that are never
+        negative end at zero.
 
         Parameters
         ----------
