@@ -332,6 +332,62 @@ class TestRun:
         assert "navigator.clipboard.writeText" in script and "s_a.fuse(s_b" in script
 
 
+# ipympl 0.10 gives ipywidgets 8 an argument that they do not take any more.
+@pytest.mark.filterwarnings("ignore:Passing unrecognized arguments:DeprecationWarning")
+class TestLiveFigures:
+    """With ipympl, figures are widgets of their own."""
+
+    @pytest.fixture(autouse=True)
+    def ipympl(self):
+        import matplotlib.pyplot as plt
+
+        pytest.importorskip("ipympl")
+        before = plt.get_backend()
+        plt.switch_backend("module://ipympl.backend_nbagg")
+        yield
+        plt.close("all")
+        plt.switch_backend(before)
+
+    def canvas(self, widgets, page="Component"):
+        titles = list(widgets["tabs"].titles)
+        held = every(widgets["tabs"].children[titles.index(page)])
+        (found,) = (w for w in held if hasattr(w, "figure"))
+        return found
+
+    def test_stay_where_they_are_when_the_component_changes(self, tool, widgets):
+        widgets["run_button"].click()
+        canvas = self.canvas(widgets)
+        title = canvas.figure.get_suptitle()
+        widgets["component"].value = 1
+        assert self.canvas(widgets) is canvas
+        assert (title, canvas.figure.get_suptitle()) == ("Component 0", "Component 1")
+
+    def test_are_closed_when_they_are_replaced(self, widgets):
+        import matplotlib.pyplot as plt
+
+        widgets["run_button"].click()
+        open_page(widgets, "All components")
+        first = self.canvas(widgets, "All components")
+        widgets["n_components"].value = 2
+        assert self.canvas(widgets, "All components") is not first
+        assert len(plt.get_fignums()) == 2
+
+    def test_are_sent_as_a_whole_when_the_page_is_ready_and_when_redrawn(self, widgets):
+        widgets["run_button"].click()
+        canvas = self.canvas(widgets)
+        assert self.frame(canvas) == "full"
+        assert self.frame(canvas) == "diff"
+        canvas._handle_custom_msg({"type": "initialized"}, [])
+        assert self.frame(canvas) == "full"
+        widgets["component"].value = 1
+        assert self.frame(canvas) == "full"
+
+    def frame(self, canvas):
+        """Draw as the page asks for it, and return how the picture was sent."""
+        canvas.draw()
+        return canvas._image_mode
+
+
 class TestLooks:
     def test_every_control_has_a_description(self, tool):
         widget = tool.gui(**ARGUMENTS)["ipywidgets"]["widget"]

@@ -45,7 +45,7 @@ class Picture:
             if same_size and self._figure is not None:
                 self._figure.clear()
                 draw(self._figure)
-                self._figure.canvas.draw_idle()
+                _send_whole(self._figure.canvas)
                 return
             self.clear()
             figure = draw(None)
@@ -53,8 +53,8 @@ class Picture:
         if isinstance(canvas, ipw.DOMWidget):
             self._figure = figure
             canvas.header_visible = False
+            canvas.on_msg(_send_when_ready)
             self.box.children = (canvas,)
-            canvas.draw_idle()
         else:
             self.box.children = (ipw.HTML(self._image(figure), layout=ipw.Layout(width="auto")),)
             plt.close(figure)
@@ -73,3 +73,17 @@ class Picture:
         shape = f"max-width: 100%; width: {figure.get_size_inches()[0] * DPI:.0f}px; height: auto"
         text = html.escape(self.description)
         return f'<img alt="{text}" style="{shape}" src="data:image/png;base64,{data}">'
+
+
+def _send_whole(canvas: Any) -> None:
+    """Have a live figure sent as a whole, not as what has changed since the last time.
+
+    What was sent before the page was ready is lost there, and changes to it would show fragments.
+    """
+    canvas.handle_refresh(None)
+
+
+def _send_when_ready(canvas: Any, content: dict[str, Any], buffers: Any) -> None:
+    """Send the figure again once its place in the page is there, with its size."""
+    if content.get("type") == "initialized":
+        _send_whole(canvas)
