@@ -173,11 +173,13 @@ def _look_again(scores: Scores, looks: dict[str, _Look]) -> None:
     """Make the common basis, with a second look at the modalities on disk."""
     parts = scores.modalities
     on_disk = {name: look for name, look in looks.items() if look.condensed is not None}
+    for look in on_disk.values():
+        # Sums over bins of all positions are among the largest arrays there are.
+        look.condensed = None
     given = ordered_basis(scores, [n for n, look in on_disk.items() if not look.facts.has_gram])
     added = {}
     for name, look in on_disk.items():
         started = time.perf_counter()
-        look.condensed = None
         found = look.again(parts[name].scale, given)
         before = parts[name]
         if found.low is not None:

@@ -28,7 +28,7 @@ def ordered(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     sizes = np.linalg.norm(columns, axis=0)
     q, r = np.linalg.qr(columns / np.where(sizes > 0, sizes, 1.0))
     kept = (np.abs(np.diag(r)) > DEPENDENT) & (sizes[: len(r)] > 0)
-    return np.ascontiguousarray(q[:, kept])
+    return q if kept.all() else np.ascontiguousarray(q[:, kept])
 
 
 def extended(
