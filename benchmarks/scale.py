@@ -8,7 +8,8 @@ and blind source separation of the concatenation. The files are in the cache of 
 where they fit in it, for all alike. Everything that is compiled has been before.
 
 Memory is the peak of the resident one above that of a process which has only imported
-``hyperspy.api`` and ``hyperfuse_hs``. Times are the best of a few runs.
+``hyperspy.api`` and ``hyperfuse_hs``. Times are the best of a few runs; next to their ratios stand
+those of the time of all processors, which depend less on what else the machine does.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ def best(found: list[Found]) -> Found:
 def table_of_sizes(folder: Path, sizes: list[Size], run: Run, bare: float) -> None:
     """Print time and memory at several sizes, and how they grow with N x C."""
     print(f"\nOne fusion of three files, 4D in support ({os.cpu_count()} cores)\n")
-    print("scan         values   array   files   sum of all   fusion  ratio  memory  RMSE")
+    print("scan         values   array   files   sum of all   fusion  ratio   CPUs  memory RMSE")
     times, memories = [], []
     for size in sizes:
         files = scale_sets.write(folder, size)
@@ -163,7 +164,8 @@ def table_of_sizes(folder: Path, sizes: list[Size], run: Run, bare: float) -> No
         print(
             f"{size.scan:3d} x {size.scan:3d} {size.elements:10.2e} {raw / 1e9:5.2f} GB "
             f"{stored / 1e9:5.2f} GB {total['seconds']:9.2f} s {found['seconds']:6.1f} s "
-            f"{found['seconds'] / total['seconds']:6.2f} {memories[-1]:4.0f} MiB "
+            f"{found['seconds'] / total['seconds']:6.2f} {_busy(found, total):>6s} "
+            f"{memories[-1]:4.0f} MiB "
             f"{found.get('rmse', np.nan):.4f}",
             flush=True,
         )
@@ -215,7 +217,10 @@ def table_in_memory(run: Run, bare: float) -> None:
 
 def print_rows(rows: list[tuple[str, Found, Found | None, str]], bare: float) -> None:
     """Print times, ratios with their goals, and memory."""
-    print(f"{'':54s} {'time':>9s} {'CPU':>8s} {'ratio':>7s} {'goal':>7s} {'memory':>9s} passes")
+    print(
+        f"{'':54s} {'time':>9s} {'CPU':>8s} {'ratio':>7s} {'CPUs':>7s} {'goal':>7s} "
+        f"{'memory':>9s} passes"
+    )
     for label, found, reference, goal in rows:
         if "failed" in found:
             print(f"{label:54s} {found['failed']}")
@@ -223,10 +228,18 @@ def print_rows(rows: list[tuple[str, Found, Found | None, str]], bare: float) ->
         ratio = "" if reference is None else f"{found['seconds'] / reference['seconds']:.2f}"
         passes = ", ".join(f"{k} {v}" for k, v in found.get("passes", {}).items())
         print(
-            f"{label:54s} {found['seconds']:7.2f} s {found['cpu']:6.1f} s {ratio:>7s} {goal:>7s} "
+            f"{label:54s} {found['seconds']:7.2f} s {found['cpu']:6.1f} s {ratio:>7s} "
+            f"{'' if reference is None else _busy(found, reference):>7s} {goal:>7s} "
             f"{found['peak'] - bare:5.0f} MiB {passes}",
             flush=True,
         )
+
+
+def _busy(found: Found, reference: Found) -> str:
+    """Ratio of the time of all processors, which other programs hardly change."""
+    if "cpu" not in found or not reference.get("cpu"):
+        return ""
+    return f"{found['cpu'] / reference['cpu']:.2f}"
 
 
 def table_of_bins(folder: Path, run: Run) -> None:

@@ -254,9 +254,10 @@ class Survey:
         once = sum(len(rows) for rows, _ in self._binned) <= self.total.size
         short = once and all(sums.dtype == np.uint16 for _, sums in self._binned)
         whole = np.zeros((self.total.size, self.n_bins), dtype=np.uint16 if short else np.float32)
-        for rows, sums in self._binned:
+        while self._binned:
+            # Forgotten one by one: all of them at once are as large as the whole.
+            rows, sums = self._binned.pop()
             whole[rows] += sums
-        self._binned = []
         return whole
 
     def without(self, empty: NDArray[np.bool_]) -> None:
