@@ -166,7 +166,7 @@ def page(browser):
 @pytest.fixture(scope="session")
 def screen():
     """Return the environment of a process that has a screen and Qt."""
-    require_modules("PySide6", "traitsui", "hyperspy_gui_traitsui")
+    require_modules("PySide6", "traitsui")
     program = require_program("Xvfb")
     reading, writing = os.pipe()
     command = [program, "-displayfd", str(writing), "-screen", "0", "1280x800x24"]
