@@ -42,8 +42,11 @@ def make_session():
 
 
 def make_tool(session, *names, **options):
-    """Return the tool as ``session[names[0]].fuse(*others, **options)`` would open it."""
-    given = {"n_components": 3, **options}
+    """Return the tool as ``session[names[0]].fuse(*others, **options)`` would open it.
+
+    With a quick method, unless another one is given.
+    """
+    given = {"n_components": 3, "unmixing": "vertex", **options}
     return Fuser([session[name] for name in names or ("s_a",)], variables=session, **given)
 
 

@@ -34,6 +34,20 @@ def widgets(tool):
     return shown(tool)
 
 
+@pytest.fixture(scope="module")
+def form():
+    """Return a tool and its widgets for tests that leave them as they were."""
+    tool = make_tool(make_session(), "s_a", "s_b")
+    return tool, shown(tool)
+
+
+@pytest.fixture
+def quick(widgets):
+    """Return the widgets with a page open that has no figure to draw."""
+    open_page(widgets, "Summary")
+    return widgets
+
+
 def every(widget):
     """Yield a widget and all that it holds."""
     yield widget
@@ -58,13 +72,18 @@ class TestOpening:
         assert set(found) == {"ipywidgets"} and set(found["ipywidgets"]) == {"widget", "wdict"}
         assert isinstance(found["ipywidgets"]["widget"], ipywidgets.VBox)
         widgets = found["ipywidgets"]["wdict"]
+        open_page(widgets, "Summary")
         widgets["run_button"].click()
         assert session["s_b"].learning_results.bss_factors is not None
 
     def test_by_gui_of_a_result(self):
         session = make_session()
         h = session["s_a"].fuse(
-            session["s_b"], n_components=2, random_state=0, show_progressbar=False
+            session["s_b"],
+            n_components=2,
+            unmixing="vertex",
+            random_state=0,
+            show_progressbar=False,
         )
         widgets = h.gui(**ARGUMENTS)["ipywidgets"]["wdict"]
         assert widgets["n_components"].value == 2
@@ -108,7 +127,7 @@ class TestEntries:
         [
             ("automatic", True),
             ("n_components", 5),
-            ("unmixing", "vertex"),
+            ("unmixing", "nmf"),
             ("abundances", "nonnegative"),
             ("scale", "thickness"),
             ("navigation_mask", "vacuum"),
@@ -118,7 +137,8 @@ class TestEntries:
             ("overwrite", True),
         ],
     )
-    def test_shared_ones_are_those_of_the_tool(self, tool, widgets, name, value):
+    def test_shared_ones_are_those_of_the_tool(self, form, name, value):
+        tool, widgets = form
         before = getattr(tool, name)
         widgets[name].value = value
         assert getattr(tool, name) == value != before
@@ -136,7 +156,8 @@ class TestEntries:
             ("signal_mask", "hot"),
         ],
     )
-    def test_own_ones_are_those_of_the_candidate(self, tool, widgets, name, value):
+    def test_own_ones_are_those_of_the_candidate(self, form, name, value):
+        tool, widgets = form
         item = candidate(tool, "s_b")
         before = getattr(item, name)
         widgets[f"{name}_1"].value = value
@@ -158,7 +179,8 @@ class TestEntries:
         (reason,) = (text for text in texts if "and large (20, 24)" in text)
         assert "<code>large.rebin(scale=(2, 2, 1))</code>" in reason
 
-    def test_picks_offer_the_variables_of_the_session(self, widgets):
+    def test_picks_offer_the_variables_of_the_session(self, form):
+        widgets = form[1]
         assert {"vacuum", "hot", "variance"} <= set(widgets["navigation_mask"].options)
         assert {"auto", "poisson", "variance"} <= set(widgets["noise_0"].options)
 
@@ -183,7 +205,8 @@ class TestErrors:
             ("signal_mask_1", "hot", "The signal mask of b must have shape (18,)"),
         ],
     )
-    def test_message(self, tool, widgets, name, value, match):
+    def test_message(self, form, name, value, match):
+        tool, widgets = form
         note = widgets[f"error_{name}"]
         assert note.layout.display == "none"
         before = widgets[name].value
@@ -212,10 +235,10 @@ class TestErrors:
             widgets[name].value = value
         assert match in widgets[f"error_{where}"].text
 
-    def test_of_the_run(self, tool, widgets):
-        widgets["n_components"].value = 20
-        widgets["run_button"].click()
-        assert "more than the data support" in widgets["error_n_components"].text
+    def test_of_the_run(self, tool, quick):
+        quick["n_components"].value = 20
+        quick["run_button"].click()
+        assert "more than the data support" in quick["error_n_components"].text
 
     def test_of_the_data(self):
         session = make_session()
@@ -224,11 +247,11 @@ class TestErrors:
         widgets["run_button"].click()
         assert "Expected data that vary" in widgets["error_chosen_1"].text
 
-    def test_of_keeping(self, widgets):
-        widgets["run_button"].click()
-        widgets["variable"].value = "not a name"
-        widgets["keep_button"].click()
-        assert "name of a variable" in widgets["error_variable"].text
+    def test_of_keeping(self, quick):
+        quick["run_button"].click()
+        quick["variable"].value = "not a name"
+        quick["keep_button"].click()
+        assert "name of a variable" in quick["error_variable"].text
 
     def test_text_is_shown_as_it_is(self, widgets):
         widgets["scale"].value = "<b>thick</b>"
@@ -248,14 +271,14 @@ class TestRun:
         assert widgets["component"].max == 2
         assert images(widgets, "Component")
 
-    def test_progress_and_stage(self, tool, widgets):
+    def test_progress_and_stage(self, tool, quick):
         seen = []
-        widgets["stage"].observe(lambda change: seen.append(widgets["stage"].text), "value")
+        quick["stage"].observe(lambda change: seen.append(quick["stage"].text), "value")
         parts = []
-        widgets["progress"].observe(lambda change: parts.append(change["new"]), "value")
+        quick["progress"].observe(lambda change: parts.append(change["new"]), "value")
         disabled = []
-        widgets["run_button"].observe(lambda change: disabled.append(change["new"]), "disabled")
-        widgets["run_button"].click()
+        quick["run_button"].observe(lambda change: disabled.append(change["new"]), "disabled")
+        quick["run_button"].click()
         assert any("pass 1" in text for text in seen) and "Unmixing" in seen
         assert max(parts) == 1.0 and disabled == [True, False]
 
@@ -277,10 +300,10 @@ class TestRun:
     def test_a_change_draws_anew(self, tool, widgets):
         widgets["run_button"].click()
         (first,) = images(widgets, "Component")
-        widgets["unmixing"].value = "vertex"
+        widgets["unmixing"].value = "nmf"
         (second,) = images(widgets, "Component")
         assert first.value != second.value
-        assert tool.result._result.options["unmixing"] == "vertex"
+        assert tool.result._result.options["unmixing"] == "nmf"
 
     def test_residuals(self, tool, widgets):
         widgets["run_button"].click()
@@ -298,32 +321,33 @@ class TestRun:
         widgets["n_components"].value = 2
         assert plt.get_fignums() == []
 
-    def test_stale_is_said(self, widgets):
-        widgets["run_button"].click()
-        widgets["navigation_mask"].value = "vacuum"
-        assert widgets["stale"].text == "These entries ask for a new run."
-        widgets["run_button"].click()
-        assert widgets["stale"].text == ""
+    def test_stale_is_said(self, quick):
+        quick["run_button"].click()
+        quick["navigation_mask"].value = "vacuum"
+        assert quick["stale"].text == "These entries ask for a new run."
+        quick["run_button"].click()
+        assert quick["stale"].text == ""
 
-    def test_cancel_reaches_the_run(self, tool, widgets):
-        tool.observe(lambda event: widgets["cancel_button"].click(), "progress")
-        widgets["run_button"].click()
-        assert tool.result is None and "Cancelled" in widgets["notice"].text
+    def test_cancel_reaches_the_run(self, tool, quick):
+        tool.observe(lambda event: quick["cancel_button"].click(), "progress")
+        quick["run_button"].click()
+        assert tool.result is None and "Cancelled" in quick["notice"].text
 
-    def test_write_back_keep_and_save(self, tool, widgets, tmp_path):
-        widgets["run_button"].click()
-        widgets["n_components"].value = 2
-        widgets["write_back_button"].click()
+    def test_write_back_keep_and_save(self, tool, quick, tmp_path):
+        quick["run_button"].click()
+        quick["n_components"].value = 2
+        quick["write_back_button"].click()
         signal = candidate(tool, "s_b").signal
         assert signal.learning_results.bss_factors.shape[1] == 2
-        widgets["keep_button"].click()
+        quick["keep_button"].click()
         assert tool.session["h"] is tool.result
-        widgets["file"].value = str(tmp_path / "fused.hspy")
-        widgets["save_button"].click()
+        quick["file"].value = str(tmp_path / "fused.hspy")
+        quick["save_button"].click()
         assert (tmp_path / "fused.hspy").exists()
 
     def test_copy_sends_the_code_to_the_clipboard(self, tool):
         found = tool.gui(**ARGUMENTS)["ipywidgets"]
+        open_page(found["wdict"], "Summary")
         found["wdict"]["run_button"].click()
         found["wdict"]["copy_code_button"].click()
         (output,) = (w for w in every(found["widget"]) if isinstance(w, ipywidgets.Output))
@@ -389,8 +413,8 @@ class TestLiveFigures:
 
 
 class TestLooks:
-    def test_every_control_has_a_description(self, tool):
-        widget = tool.gui(**ARGUMENTS)["ipywidgets"]["widget"]
+    def test_every_control_has_a_description(self, form):
+        widget = form[0].gui(**ARGUMENTS)["ipywidgets"]["widget"]
         control = ipywidgets.Button, ipywidgets.Text, ipywidgets.Checkbox, ipywidgets.IntSlider
         control += ipywidgets.Dropdown, ipywidgets.Combobox, ipywidgets.Textarea
         found = [w for w in every(widget) if isinstance(w, control)]
