@@ -365,8 +365,9 @@ class TestLiveFigures:
     def ipympl(self):
         import matplotlib.pyplot as plt
 
-        pytest.importorskip("ipympl")
+        # Importing ipympl makes it the backend.
         before = plt.get_backend()
+        pytest.importorskip("ipympl")
         plt.switch_backend("module://ipympl.backend_nbagg")
         yield
         plt.close("all")
