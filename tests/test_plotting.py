@@ -11,6 +11,7 @@ import pytest
 import hyperfuse_hs as hf
 from hyperfuse_hs import plotting
 from hyperfuse_hs.plotting import plot_components, plot_faces, plot_scree
+from hyperfuse_hs.plotting.panels import draw_colour_bar
 
 matplotlib.use("Agg")
 
@@ -477,3 +478,18 @@ class TestFeasibleRange:
             plotting.plot_feasible_range(fused, 0, names=["x"])
         with pytest.raises(ValueError, match="component from 0 to 2"):
             fused.plot_feasible_range(3)
+
+
+@pytest.mark.parametrize(("shape", "wider"), [((50, 10), True), ((20, 30), False)])
+def test_bars_below_narrow_images_have_room_for_their_numbers(shape, wider):
+    figure, axes = plt.subplots()
+    draw_colour_bar(axes.imshow(np.arange(np.prod(shape)).reshape(shape)), (0, -0.1, 1, 0.05))
+    figure.canvas.draw()
+    (bar,) = axes.child_axes
+    image, drawn = axes.get_window_extent(), bar.get_window_extent()
+    assert (drawn.width > 2 * image.width) == wider
+    assert drawn.x0 + drawn.x1 == pytest.approx(image.x0 + image.x1)
+    numbers = [t.get_window_extent() for t in bar.get_xticklabels() if t.get_text()]
+    inside = [n for n in numbers if drawn.x0 - 1 <= (n.x0 + n.x1) / 2 <= drawn.x1 + 1]
+    assert len(inside) >= 2
+    assert all(a.x1 < b.x0 for a, b in zip(inside, inside[1:], strict=False))

@@ -166,6 +166,10 @@ def draw_scale_bar(axes: Axes, h: Any) -> None:
     axes.add_artist(box)
 
 
+NARROWEST_BAR = 0.5
+"""Least width of a colour bar below an image, over the height of the image."""
+
+
 def draw_colour_bar(image: AxesImage, bounds: tuple[float, float, float, float]) -> None:
     """Draw the colour bar of an image.
 
@@ -174,9 +178,16 @@ def draw_colour_bar(image: AxesImage, bounds: tuple[float, float, float, float])
     image
         What the bar explains.
     bounds
-        Left, bottom, width and height, in units of the panel of the image.
+        Left, bottom, width and height, in units of the panel of the image. A bar below a narrow
+        image is wider than that, so that its numbers have room.
     """
-    axes = image.axes.inset_axes(bounds)
-    orientation = "horizontal" if bounds[2] > bounds[3] else "vertical"
+    left, bottom, width, height = bounds
+    orientation = "horizontal" if width > height else "vertical"
+    aspect = image.axes.get_aspect()
+    if orientation == "horizontal" and not isinstance(aspect, str):
+        rows, columns = image.get_size()
+        wider = max(1.0, NARROWEST_BAR * rows * aspect / columns)
+        left, width = left - (wider - 1) * width / 2, wider * width
+    axes = image.axes.inset_axes((left, bottom, width, height))
     image.axes.figure.colorbar(image, cax=axes, orientation=orientation)
     axes.tick_params(labelsize=SMALL_SIZE)
