@@ -30,6 +30,13 @@ from hyperfuse_hs.streaming import collect
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 SCAN, NAMES = (24, 20), ["EELS", "EDS", "Diffraction"]
+SIZES = {
+    "scan": SCAN,
+    "detector": (16, 16),
+    "eels_channels": 200,
+    "eds_channels": 256,
+    "random_state": 3,
+}
 OPTIONS = {"n_components": 3, "random_state": 0, "show_progressbar": False}
 
 
@@ -43,10 +50,8 @@ def client():
 
 
 @pytest.fixture(scope="module")
-def phantom():
-    return hf.data.tio2_polymorphs(
-        scan=SCAN, detector=(16, 16), eels_channels=200, eds_channels=256, random_state=3
-    )
+def phantom(client):
+    return hf.data.tio2_polymorphs(**SIZES)
 
 
 @pytest.fixture(scope="module", params=["zspy", "hspy"])
@@ -109,12 +114,13 @@ def sent(client, monkeypatch):
     return sizes
 
 
-def test_a_cluster_gives_what_threads_give(client, files, watcher, monkeypatch):
+def test_a_cluster_gives_what_threads_give(client, files, phantom, watcher, monkeypatch):
     monkeypatch.setattr(streaming, "RUN_OVER_HELD", 0)
     monkeypatch.setattr(streaming, "RUN_BYTES", 2**16)
     loaded = [hs.load(path, lazy=True) for path in files]
-    h = hf.fuse(loaded, roles={"EDS": "passive"}, **OPTIONS)
-    assert_same(h, with_threads(loaded, roles={"EDS": "passive"}))
+    options = {"roles": {"EDS": "passive"}, "navigation_mask": phantom.navigation_mask}
+    h = hf.fuse(loaded, **options, **OPTIONS)
+    assert_same(h, with_threads(loaded, **options))
     # As the dashboard shows them.
     assert {key_split(key) for key in watcher.sizes} == {
         "EELS-first-look",
@@ -290,6 +296,14 @@ def test_data_that_cannot_be_sent(client):
     data = da.ones((4, 4, 8, 8), chunks=2).map_blocks(lambda b: b if lock else b, dtype=float)
     with pytest.raises(TypeError, match=r"Test.*cannot be sent.*lock.*\.zspy"):
         survey_of(one(data))
+
+
+def test_phantoms_are_the_same_with_a_cluster(client, phantom):
+    with dask.config.set(scheduler="threads"):
+        alone = hf.data.tio2_polymorphs(**SIZES)
+    for name in NAMES:
+        np.testing.assert_array_equal(phantom.signals[name].data, alone.signals[name].data)
+        assert phantom.signals[name].data.max() > 0
 
 
 # -- where the data are ---------------------------------------------------------------------------

@@ -165,5 +165,6 @@ def native_signal(
 def _compute(counts: da.Array) -> NDArray[Any]:
     """Draw all tiles into one array, without a second copy of it."""
     data = np.empty(counts.shape, dtype=counts.dtype)
-    da.store(counts, data, lock=False)
+    # In this process, whatever client is active: workers would fill copies of their own.
+    da.store(counts, data, lock=False, scheduler="threads")
     return data
