@@ -715,7 +715,8 @@ def test_changes_are_there_within_a_second_at_64_x_64():
     session = {f"s{k}": signal for k, signal in enumerate(phantom.signals.values())}
     reads = Reads(session["s0"])
     session |= {"s0": reads.signal, "vacuum": phantom.navigation_mask}
-    tool = make_tool(session, "s0", "s1", "s2", navigation_mask=phantom.navigation_mask)
+    masks = {"navigation_mask": phantom.navigation_mask}
+    tool = make_tool(session, "s0", "s1", "s2", unmixing="face_mixture", **masks)
     tool.run()
     before = reads.count
     patterns = candidate(tool, "s2")
