@@ -38,23 +38,23 @@ class CandidateColumn(tui.ObjectColumn):
 
     choices = t.Callable
 
-    def get_cell_color(self, object: Candidate) -> Any:  # noqa: A002 - traitsui's name
+    def get_cell_color(self, object: Candidate) -> Any:
         """Return the colour of the background."""
         return WRONG_COLOUR if self.name in object.errors else None
 
-    def get_text_color(self, object: Candidate) -> Any:  # noqa: A002
+    def get_text_color(self, object: Candidate) -> Any:
         """Return the colour of the text."""
         return None if object.fits else "grey"
 
-    def get_tooltip(self, object: Candidate) -> str:  # noqa: A002
+    def get_tooltip(self, object: Candidate) -> str:
         """Return what is wrong, or what the signal is."""
         return object.errors.get(self.name) or object.reason or object.description
 
-    def is_editable(self, object: Candidate) -> bool:  # noqa: A002
+    def is_editable(self, object: Candidate) -> bool:
         """Return whether the entry can be changed."""
         return self.editable and object.fits
 
-    def get_editor(self, object: Candidate) -> Any:  # noqa: A002
+    def get_editor(self, object: Candidate) -> Any:
         """Return a list to pick from, in which other text may be typed."""
         if self.choices is None:
             return super().get_editor(object)
