@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.algorithms import faces, nmf, rotation, simplex
+from hyperfuse_hs.algorithms import face_posterior, faces, nmf, rotation, simplex
 from hyperfuse_hs.algorithms.abundance import (
     nonnegative_abundances,
     simplex_abundances,
@@ -101,9 +101,15 @@ def unmix_simplex(
     elif method == "face_mixture":
         found = faces.face_mixture(points, n_components, noise, random_state=seed)
         endmembers = found.endmembers
-        posterior = faces.face_posterior(
-            points, endmembers, noise, found.faces, found.weights, found.exponents
+        prior = face_posterior.learn_shares(
+            points,
+            endmembers,
+            noise,
+            found.faces,
+            found.weights,
+            np.random.default_rng(seed),
         )
+        posterior = face_posterior.face_posterior(points, endmembers, noise, prior)
         extra = {
             "face_sets": found.faces,
             "face_posterior": posterior,

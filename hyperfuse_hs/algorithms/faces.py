@@ -220,51 +220,6 @@ def count_absent(posterior: Floats, faces: Sequence[Face], n_components: int) ->
     return np.asarray(absent @ posterior.sum(axis=0))
 
 
-def face_posterior(
-    scores: Floats,
-    endmembers: Floats,
-    noise: Floats,
-    faces: Sequence[Face],
-    weights: Floats,
-    exponents: Floats | None = None,
-) -> Floats:
-    """Compute the probability that each position lies on each face.
-
-    Parameters
-    ----------
-    scores
-        ``(N, q)``.
-    endmembers
-        ``(p, q)``, ``q = p - 1``.
-    noise
-        Noise variance of each position, ``(N,)``.
-    faces
-        Components of each face.
-    weights
-        Share of each face, ``(F,)``.
-    exponents
-        Dirichlet exponent of each face, ``(F,)``, the same for faces of one size; None for one.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(N, F)``; rows sum to one.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, noise is negative, or the positions do not span the simplex.
-    """
-    data = standardise(scores, len(endmembers), noise)
-    members, sizes = pad_faces(list(faces))
-    problem = FaceProblem(data.scores, data.noise, members, sizes, -np.inf)
-    moved = (endmembers - data.mean) @ data.axes.T / data.scale
-    if exponents is None:
-        exponents = np.ones(len(sizes))
-    of_groups = np.array([exponents[np.argmax(sizes == size)] for size in problem.group_sizes])
-    return problem.posterior(np.ascontiguousarray(moved), weights, of_groups)[1]
-
-
 def spread_exponents(problem: FaceProblem, exponents: Floats) -> Floats:
     """Give each face the exponent of its size, one to single endmembers."""
     groups = np.searchsorted(problem.group_sizes, problem.sizes)

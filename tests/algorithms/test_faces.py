@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperfuse_hs.algorithms.face_geometry import list_faces, pad_faces
+from hyperfuse_hs.algorithms.face_posterior import face_posterior, learn_shares
 from hyperfuse_hs.algorithms.face_problem import FaceProblem
 from hyperfuse_hs.algorithms.face_search import Climb, climb, first_guess, log_prior
-from hyperfuse_hs.algorithms.faces import face_mixture, face_posterior
+from hyperfuse_hs.algorithms.faces import face_mixture
 
 # One seed at once; the others find what is rare, and take their time.
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
@@ -205,7 +206,9 @@ def test_edges_of_blurred_interfaces_are_told_from_even_ones(exponent):
 def test_posterior_rows_sum_to_one_and_find_the_faces():
     scores, noise, _, abundances = mixture(interfaces, 3, sigma=0.02)
     fit = face_mixture(scores, 4, noise, random_state=0)
-    posterior = face_posterior(scores, fit.endmembers, noise, fit.faces, fit.weights)
+    rng = np.random.default_rng(0)
+    prior = learn_shares(scores, fit.endmembers, noise, fit.faces, fit.weights, rng)
+    posterior = face_posterior(scores, fit.endmembers, noise, prior)
     np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-12)
     sizes = np.array([len(face) for face in fit.faces])
     found = posterior @ (sizes == 1)

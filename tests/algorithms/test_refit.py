@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hyperfuse_hs.algorithms.faces import face_mixture, face_posterior
+from hyperfuse_hs.algorithms.faces import face_mixture
 from hyperfuse_hs.algorithms.refit import FaceRefit, RepeatedFit
 from hyperfuse_hs.algorithms.simplex import vertex_component_analysis
 
@@ -23,11 +23,8 @@ def first():
     points = draw(np.random.default_rng(0))
     noise = np.full(len(points), DEVIATION**2)
     found = face_mixture(points, 3, noise, random_state=0)
-    posterior = face_posterior(
-        points, found.endmembers, noise, found.faces, found.weights, found.exponents
-    )
-    shares = posterior.mean(axis=0)
-    return points, FaceRefit(points, noise, found.endmembers, found.faces, shares), found
+    refit = FaceRefit(points, noise, found.endmembers, found.faces, found.weights)
+    return points, refit, found
 
 
 def test_the_first_fit_is_found_again(first):

@@ -1,0 +1,84 @@
+"""Whether probabilities of faces are right as often as they say, where endmembers are known."""
+
+import numpy as np
+import pytest
+
+from hyperfuse_hs.algorithms.face_geometry import list_faces
+from hyperfuse_hs.algorithms.face_posterior import EXPONENTS, face_posterior, learn_shares
+
+SIGMA = 0.03
+
+
+def draw(seed, p, exponent, n=3000, *, edge=None):
+    """Positions on random faces, of abundances that spread in one way or, on edges, in another."""
+    rng = np.random.default_rng([seed, p])
+    corners = 2 * rng.standard_normal((p, p - 1)) + 3 * np.eye(p)[:, : p - 1]
+    faces = list_faces(p, 3)
+    faces = faces if p > 3 else faces[:-1] + (tuple(range(p)),)
+    true = rng.choice(len(faces), n, p=rng.dirichlet(np.full(len(faces), 2.0)))
+    abundances = np.zeros((n, p))
+    for number, face in enumerate(faces):
+        rows = np.flatnonzero(true == number)
+        here = edge if edge and len(face) == 2 else exponent
+        shares = rng.dirichlet(np.full(len(face), here), rows.size)
+        abundances[rows[:, None], np.array(face)] = shares
+    scale = np.linalg.svd(corners - corners.mean(axis=0), compute_uv=False)[-1]
+    noise = (SIGMA * scale * rng.uniform(0.5, 1.5, n)) ** 2
+    scores = abundances @ corners + np.sqrt(noise)[:, None] * rng.standard_normal((n, p - 1))
+    return scores, corners, noise, faces, true
+
+
+def find(drawn):
+    scores, corners, noise, faces, _ = drawn
+    even = np.full(len(faces), 1 / len(faces))
+    return learn_shares(scores, corners, noise, faces, even, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("p", [3, 4])
+@pytest.mark.parametrize(("exponent", "edge"), [(1.0, None), (0.5, None), (3.0, 1.0), (1.0, 3.0)])
+def test_probabilities_are_right_as_often_as_they_say(p, exponent, edge):
+    stated, so = [], []
+    for seed in range(3):
+        drawn = draw(seed, p, exponent, edge=edge)
+        posterior = face_posterior(*drawn[:3], find(drawn))
+        np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-12)
+        stated.append(posterior.ravel())
+        so.append((np.arange(posterior.shape[1]) == drawn[4][:, None]).ravel())
+    stated, so = np.concatenate(stated), np.concatenate(so)
+    edges = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        inside = (stated > low) & (stated <= high)
+        chance = 0.5 / np.sqrt(max(inside.sum(), 1))
+        assert abs(so[inside].mean() - stated[inside].mean()) < 0.05 + 2 * chance
+
+
+def test_shares_are_those_of_the_positions():
+    drawn = draw(0, 4, 1.0)
+    prior = find(drawn)
+    true = np.bincount(drawn[4], minlength=len(prior.faces)) / len(drawn[4])
+    assert prior.shares.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(prior.shares.sum(axis=1), true, atol=0.03)
+
+
+def test_abundances_in_the_middle_have_a_large_exponent():
+    large = find(draw(0, 3, 4.0)).shares[-1]
+    small = find(draw(0, 3, 0.5)).shares[-1]
+    assert large @ np.log(EXPONENTS) / large.sum() > np.log(2.0)
+    assert small @ np.log(EXPONENTS) / small.sum() < 0.0
+
+
+def test_faces_of_weight_zero_stay_so():
+    scores, corners, noise, faces, _ = draw(1, 4, 1.0, 500)
+    weights = np.array([float(len(face) < 3) for face in faces])
+    prior = learn_shares(scores, corners, noise, faces, weights, np.random.default_rng(0))
+    posterior = face_posterior(scores, corners, noise, prior)
+    assert np.all(posterior[:, weights == 0] == 0)
+    np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-12)
+
+
+def test_turned_moved_scaled_scores_give_the_same_probabilities():
+    scores, corners, noise, faces, _ = drawn = draw(2, 4, 1.0, 500)
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    moved = 5 * scores @ turn + 2, 5 * corners @ turn + 2, 25 * noise
+    found = face_posterior(*moved, find((*moved, faces, None)))
+    np.testing.assert_allclose(found, face_posterior(*drawn[:3], find(drawn)), atol=1e-6)
