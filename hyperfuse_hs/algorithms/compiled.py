@@ -10,7 +10,7 @@ import numba
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-def compiled(**options: Any) -> Callable[[Kernel], Kernel]:
+def compiled(*, borrows: bool = False, **options: Any) -> Callable[[Kernel], Kernel]:
     """Compile a function when it is first called, without holding the interpreter's lock.
 
     The result is kept next to the source, or in the user's cache folder, as numba decides. Where
@@ -19,6 +19,9 @@ def compiled(**options: Any) -> Callable[[Kernel], Kernel]:
 
     Parameters
     ----------
+    borrows
+        Whether the function makes and keeps no arrays. Then references are not counted: where it
+        is called for every position with tuples of arrays, that would take most of the time.
     **options
         As in ``numba.njit``.
 
@@ -27,6 +30,8 @@ def compiled(**options: Any) -> Callable[[Kernel], Kernel]:
     callable
         Decorator.
     """
+    if borrows:
+        options["_nrt"] = False
 
     def decorate(function: Kernel) -> Kernel:
         try:

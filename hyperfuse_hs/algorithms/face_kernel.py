@@ -71,7 +71,7 @@ class Workspace(NamedTuple):
     along: Floats
 
 
-@compiled(error_model="numpy")
+@compiled(borrows=True, error_model="numpy")
 def bound_faces(
     z: Floats,
     variance: float,
@@ -117,7 +117,7 @@ def bound_faces(
     return first
 
 
-@compiled(error_model="numpy")
+@compiled(borrows=True, error_model="numpy")
 def visit_face(
     z: Floats,
     variance: float,
@@ -141,8 +141,8 @@ def visit_face(
     if size > 1:
         sigma = math.sqrt(variance)
         origin = geometry.members[f, 0]
-        near, tail, constants = tables.near[g], tables.tail[g], tables.constants[g]
-        power = constants[0, 0] - 1.0
+        exponent = tables.constants[g, 0, 0]
+        power = exponent - 1.0
         product = 1.0  # of what is raised to the power
         by_exponent = 0.0
         for i in range(size):
@@ -154,32 +154,32 @@ def visit_face(
             work.bary[f, i] = total
             if u > TURN:
                 x = 1.0 / (u * u)
-                log_h, slope, change = log_moment_tail(x, tail[0])
+                log_h, slope, change = log_moment_tail(x, tables.tail, g, 0)
                 work.excess[f, i] = -2.0 * slope * x
                 work.hazard[f, i] = (power + work.excess[f, i]) / u
                 product *= total
-                value -= constants[0, 1]
-                by_exponent += change - constants[0, 2]
+                value -= tables.constants[g, 0, 1]
+                by_exponent += change - tables.constants[g, 0, 2]
             else:
-                log_h, slope, change = log_power_near(u, near[0], constants[0, 0])
+                log_h, slope, change = log_power_near(u, tables.near, g, 0, exponent)
                 work.hazard[f, i] = slope
                 work.excess[f, i] = slope * u - power
                 product *= spread
                 by_exponent += change
             value += log_h
         log_total, work.norm_slope[f], change = log_norm(
-            variance * geometry.square_sums[f], near[1], tail[1], constants[1]
+            variance * geometry.square_sums[f], tables, g
         )
         log_product = math.log(product)
         work.exponent_slope[f] = (
-            by_exponent + log_product + size * (constants[1, 2] - change)
-        ) * constants[0, 0]
-        value += power * log_product - log_total + constants[1, 1] - math.lgamma(size)
+            by_exponent + log_product + size * (tables.constants[g, 1, 2] - change)
+        ) * exponent
+        value += power * log_product - log_total + tables.constants[g, 1, 1] - math.lgamma(size)
     work.density[f] = value
     return value
 
 
-@compiled(error_model="numpy")
+@compiled(borrows=True, error_model="numpy")
 def add_slopes(
     z: Floats,
     variance: float,
@@ -303,3 +303,23 @@ def accumulate(
                     add_slopes(z, variance, endmembers, geometry, f, share, work, slopes[t])
                     slopes[t, n_coordinates + groups[f]] += share * work.exponent_slope[f]
             posterior[t, f] = share
+
+
+@compiled(error_model="numpy")
+def outer_products(slopes: Floats) -> Floats:
+    """Sum the outer products of the rows, ``(n, S)`` to ``(S, S)``.
+
+    The threads of a linear algebra library get in the way of those that the search runs in.
+    """
+    n_slopes = slopes.shape[1]
+    total = np.zeros((n_slopes, n_slopes))
+    for t in range(len(slopes)):
+        for i in range(n_slopes):
+            slope = slopes[t, i]
+            if slope != 0.0:
+                for j in range(i + 1):
+                    total[i, j] += slope * slopes[t, j]
+    for i in range(n_slopes):
+        for j in range(i):
+            total[j, i] = total[i, j]
+    return total

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from hyperfuse_hs.algorithms.face_geometry import FaceGeometry, Floats, Integers, face_geometry
-from hyperfuse_hs.algorithms.face_kernel import accumulate
+from hyperfuse_hs.algorithms.face_kernel import accumulate, outer_products
 from hyperfuse_hs.algorithms.face_tables import ExponentTables, exponent_tables
 from hyperfuse_hs.algorithms.standard_scores import choose_positions
 
@@ -104,7 +104,7 @@ class FaceProblem:
                 float(log_likelihood.sum()),
                 posterior.sum(axis=0),
                 slopes.sum(axis=0),
-                slopes.T @ slopes,
+                outer_products(slopes),
             )
 
         parts = map_threads(one, range(0, len(self.scores), CHUNK))

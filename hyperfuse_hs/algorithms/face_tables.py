@@ -124,30 +124,43 @@ def make_tables(exponents: tuple[float, ...], sizes: tuple[int, ...]) -> Exponen
 
 
 @compiled(error_model="numpy")
-def interpolate(table: Floats, index: int, t: float, step: float) -> tuple[float, float, float]:
+def interpolate(
+    tables: Floats, g: int, which: int, index: int, t: float, step: float
+) -> tuple[float, float, float]:
     """Evaluate the cubic between nodes ``index`` and ``index + 1`` at fraction ``t``.
 
-    Returns its value, its slope, and its derivative by the exponent.
+    Returns its value, its slope, and its derivative by the exponent. The table is
+    ``tables[g, which]``; cutting it out would cost as much as the cubic.
     """
-    a, b = table[index], table[index + 1]
+    value_0, value_1 = tables[g, which, index, 0], tables[g, which, index + 1, 0]
+    slope_0, slope_1 = tables[g, which, index, 1], tables[g, which, index + 1, 1]
     r = 1.0 - t
     first, second = r * r * (1.0 + 2.0 * t), t * t * (3.0 - 2.0 * t)
     third, fourth = step * t * r * r, -step * t * t * r
-    value = first * a[0] + second * b[0] + third * a[1] + fourth * b[1]
-    by_exponent = first * a[2] + second * b[2] + third * a[3] + fourth * b[3]
+    value = first * value_0 + second * value_1 + third * slope_0 + fourth * slope_1
+    by_exponent = (
+        first * tables[g, which, index, 2]
+        + second * tables[g, which, index + 1, 2]
+        + third * tables[g, which, index, 3]
+        + fourth * tables[g, which, index + 1, 3]
+    )
     slope = (
-        6.0 * t * r * (b[0] - a[0]) / step + r * (1.0 - 3.0 * t) * a[1] - t * (2.0 - 3.0 * t) * b[1]
+        6.0 * t * r * (value_1 - value_0) / step
+        + r * (1.0 - 3.0 * t) * slope_0
+        - t * (2.0 - 3.0 * t) * slope_1
     )
     return value, slope, by_exponent
 
 
 @compiled(error_model="numpy")
-def log_power_near(u: float, near: Floats, exponent: float) -> tuple[float, float, float]:
+def log_power_near(
+    u: float, near: Floats, g: int, which: int, exponent: float
+) -> tuple[float, float, float]:
     """``log h``, its slope and its derivative by the exponent, for ``u <= TURN``."""
     if u >= LOWEST:
         place = (u - LOWEST) / STEP
-        index = min(int(place), len(near) - 2)
-        return interpolate(near, index, place - index, STEP)
+        index = min(int(place), near.shape[2] - 2)
+        return interpolate(near, g, which, index, place - index, STEP)
     # Asymptotic series of the parabolic cylinder function (Abramowitz & Stegun 19.8.1).
     x = 1.0 / (u * u)
     c = 0.5 * exponent * (exponent + 1.0) * x
@@ -159,27 +172,26 @@ def log_power_near(u: float, near: Floats, exponent: float) -> tuple[float, floa
 
 
 @compiled(error_model="numpy")
-def log_moment_tail(x: float, tail: Floats) -> tuple[float, float, float]:
+def log_moment_tail(x: float, tail: Floats, g: int, which: int) -> tuple[float, float, float]:
     """``log M``, its slope by ``x`` and its derivative by the exponent, for small ``x``."""
     step = 1.0 / (TURN * TURN * TAIL_INTERVALS)
     place = x / step
     index = min(int(place), TAIL_INTERVALS - 1)
-    return interpolate(tail, index, place - index, step)
+    return interpolate(tail, g, which, index, place - index, step)
 
 
 @compiled(error_model="numpy")
-def log_norm(
-    square: float, near: Floats, tail: Floats, constants: Floats
-) -> tuple[float, float, float]:
+def log_norm(square: float, tables: ExponentTables, g: int) -> tuple[float, float, float]:
     """``log M`` for ``square = s**2`` of any size, slope by the square, derivative by exponent."""
     if square * TURN * TURN <= 1.0:
-        return log_moment_tail(square, tail)
+        return log_moment_tail(square, tables.tail, g, 1)
+    exponent = tables.constants[g, 1, 0]
     s = math.sqrt(square)
-    value, slope, by_exponent = log_power_near(1.0 / s, near, constants[0])
+    value, slope, by_exponent = log_power_near(1.0 / s, tables.near, g, 1, exponent)
     log_s = math.log(s)
-    power = constants[0] - 1.0
+    power = exponent - 1.0
     return (
-        value + power * log_s + constants[1],
+        value + power * log_s + tables.constants[g, 1, 1],
         0.5 * (power - slope / s) / square,
-        by_exponent + log_s + constants[2],
+        by_exponent + log_s + tables.constants[g, 1, 2],
     )

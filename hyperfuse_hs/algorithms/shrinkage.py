@@ -56,8 +56,7 @@ def shrink(values: NDArray[np.float64], noise: NDArray[np.float64]) -> Shrunk:
     weights = np.full(slabs.size, 1 / slabs.size)
     likelihood = _likelihood(values[part], noise[part], slabs)
     for _ in range(FIT_STEPS):
-        shares = likelihood * weights
-        counts = np.sum(shares / shares.sum(axis=1, keepdims=True), axis=0)
+        counts = weights * ((1.0 / (likelihood @ weights)) @ likelihood)
         counts[0] += NULL_VALUES
         weights = counts / counts.sum()
     shares = _likelihood(values, noise, slabs) * weights

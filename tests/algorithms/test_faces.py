@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperfuse_hs.algorithms.face_geometry import list_faces, pad_faces
+from hyperfuse_hs.algorithms.face_kernel import outer_products
 from hyperfuse_hs.algorithms.face_posterior import face_posterior, learn_shares
 from hyperfuse_hs.algorithms.face_problem import FaceProblem
 from hyperfuse_hs.algorithms.face_search import Climb, climb, first_guess, log_prior
@@ -262,3 +263,9 @@ def test_constant_scores_are_refused():
         face_mixture(np.ones((20, 2)), 3, np.ones(20))
     with pytest.raises(ValueError, match="Got 2 positions for 3 components"):
         face_mixture(np.eye(2), 3, np.ones(2))
+
+
+def test_outer_products_of_slopes_are_summed():
+    slopes = np.random.default_rng(0).standard_normal((40, 5))
+    slopes[::3, 1:3] = 0.0
+    np.testing.assert_allclose(outer_products(slopes), slopes.T @ slopes, atol=1e-12)
