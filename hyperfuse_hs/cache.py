@@ -1,7 +1,8 @@
 """What passes over lazy data have found, kept for the next call.
 
 A fusion that was interrupted, or is done again with other options, reads only what it has not seen
-before. What was found is kept as long as the signals are there, up to `MEMORY_BYTES` together.
+before. What was found is kept as long as the signals are there, up to `MEMORY_BYTES` together, and
+in temporary files where it is large.
 Data in memory (lazy ones made of them as well) are not concerned: they may change in place.
 """
 
@@ -9,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import io
 import logging
 import os
 import pickle
+import shutil
 import sys
 import tempfile
 import threading
@@ -19,7 +22,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import dask.array as da
 import numpy as np
@@ -30,8 +33,11 @@ from hyperfuse_hs.origin import first_layers, in_memory, places, states
 
 __all__ = ["clear", "configure"]
 
-MEMORY_BYTES = 2**28
-"""Results of passes that are kept in memory, unless `configure` says otherwise [bytes]."""
+MEMORY_BYTES = 2**30
+"""Results of passes that are kept, unless `configure` says otherwise [bytes]."""
+
+IN_MEMORY_BYTES = 2**22
+"""Larger ones are kept in temporary files [bytes]."""
 
 PARTS = 16
 """Parts in which empty collectors are looked at."""
@@ -41,22 +47,50 @@ SUFFIX = ".hyperfuse"
 _log = logging.getLogger(__name__)
 
 
+class _Kept:
+    """A pickle in memory, or, if it is large, in a file of its own that goes with it.
+
+    What is only kept for another call must not take the memory that the rest of this one needs.
+    """
+
+    def __init__(self, found: Any) -> None:
+        # Arrays are counted, not copied.
+        buffers: list[pickle.PickleBuffer] = []
+        small = len(pickle.dumps(found, protocol=5, buffer_callback=buffers.append))
+        large = small + sum(buffer.raw().nbytes for buffer in buffers) > IN_MEMORY_BYTES
+        self._file: IO[bytes] = tempfile.TemporaryFile() if large else io.BytesIO()
+        weakref.finalize(self, self._file.close)
+        pickle.dump(found, self._file, protocol=5)
+        self.size = self._file.tell()
+        self._lock = threading.Lock()
+
+    def load(self) -> Any:
+        with self._lock:
+            self._file.seek(0)
+            return pickle.load(self._file)
+
+    def copy_to(self, target: IO[bytes]) -> None:
+        with self._lock:
+            self._file.seek(0)
+            shutil.copyfileobj(self._file, target)
+
+
 class _Store:
     """Results by keys, the least recently used ones go first."""
 
     def __init__(self) -> None:
         self.limit = MEMORY_BYTES
         self.folder: Path | None = None
-        self.entries: OrderedDict[str, bytes] = OrderedDict()
+        self.entries: OrderedDict[str, _Kept] = OrderedDict()
         self.lock = threading.RLock()
 
-    def take(self, key: str) -> bytes | None:
+    def take(self, key: str) -> _Kept | None:
         with self.lock:
             if key in self.entries:
                 self.entries.move_to_end(key)
             return self.entries.get(key)
 
-    def put(self, key: str, content: bytes) -> None:
+    def put(self, key: str, content: _Kept) -> None:
         with self.lock:
             self.entries[key] = content
             self.trim()
@@ -66,7 +100,7 @@ class _Store:
             self.entries.pop(key, None)
 
     def trim(self) -> None:
-        while sum(map(len, self.entries.values())) > self.limit:
+        while sum(kept.size for kept in self.entries.values()) > self.limit:
             self.entries.popitem(last=False)
 
 
@@ -79,7 +113,8 @@ def configure(*, memory: int | None = None, folder: str | Path | None = None) ->
     Parameters
     ----------
     memory
-        Most that is kept in memory [bytes]; 0 for nothing, None for 256 MiB.
+        Most that is kept for this session [bytes], in memory or, of large results, in temporary
+        files that go with it; 0 for nothing, None for 1 GiB.
     folder
         Where to keep it on disk as well, so that it outlives the session: a folder that is there,
         and that nobody else writes to. Its files are pickles, which run code when they are read.
@@ -149,14 +184,13 @@ class Memory:
 
     def recall(self) -> Any:
         """Return what the pass found the last time, or None."""
-        content = None if self.key is None else _store.take(self.key)
-        where = "memory"
-        if content is None and self.path is not None and self.path.exists():
-            content, where = self.path.read_bytes(), str(self.path)
-        if content is None:
+        kept = None if self.key is None else _store.take(self.key)
+        on_disk = kept is None and self.path is not None and self.path.exists()
+        if kept is None and not on_disk:
             return None
+        where = str(self.path) if on_disk else "memory"
         try:
-            found = pickle.loads(content)
+            found = _read(self.path) if kept is None else kept.load()
         except (pickle.UnpicklingError, EOFError, AttributeError, ImportError) as error:
             _log.warning("%s cannot be read (%s): the data are read again.", where, error)
             return None
@@ -169,15 +203,21 @@ class Memory:
         """Keep what the pass found, as it is now."""
         if self.key is None:
             return
-        content = pickle.dumps(found, protocol=5)
-        _store.put(self.key, content)
+        kept = _Kept(found)
+        _store.put(self.key, kept)
         for layer in first_layers(self.modality.data):
             weakref.finalize(layer, _store.forget, self.key).atexit = False
         if self.path is not None:
             # In one step, so that a file is whole or not there.
             with tempfile.NamedTemporaryFile(dir=self.path.parent, delete=False) as file:
-                file.write(content)
+                kept.copy_to(file)
             os.replace(file.name, self.path)
+
+
+def _read(path: Path | None) -> Any:
+    assert path is not None
+    with path.open("rb") as file:
+        return pickle.load(file)
 
 
 def _digest_of_pass(

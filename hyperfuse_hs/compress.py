@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import lowrank, rank
 from hyperfuse_hs.algorithms.lowrank import LowRank
-from hyperfuse_hs.algorithms.noise import effective_channels, poisson_variance
 from hyperfuse_hs.algorithms.survey import Survey
+from hyperfuse_hs.algorithms.tall import precision, turned
 from hyperfuse_hs.modality import Modality
-from hyperfuse_hs.noise_model import COUNTED, NoiseModel
+from hyperfuse_hs.noise_model import COUNTED, NoiseModel, balanced
 from hyperfuse_hs.projection import back_project, project
 
 WHOLE_BYTES = 2**27
@@ -132,10 +130,12 @@ def finish(
         profile = left * (rows / expected)[:, None]
         uneven = rank.unevenness(profile, right, model.channels).allowed
         count, gain = _rank(values, energy, size, model, uneven)
-        variance = left @ (right.T @ basis.astype(np.float64) ** 2)
+        mixing = right.T @ basis.astype(np.float64) ** 2
+        variance = turned(left.astype(precision(size, mixing.shape[1])), mixing)
     root = np.sqrt(gain) if gain > 0 else 1.0
+    scores /= root
     return LowRank(
-        scores / root,
+        scores,
         basis,
         values / root,
         count,
@@ -155,43 +155,6 @@ def _balanced(
     root = (1 / np.sqrt(row_scale))[:, None]
     sums = back_project(modality, root, row_scale)[0].astype(np.float64)
     return balanced(model, sums, row_scale, facts.count)
-
-
-def balanced(
-    model: NoiseModel, sums: NDArray[np.float64], row_scale: NDArray[np.float64], count: float
-) -> NoiseModel:
-    """Bring the noise of every channel to unit variance after the rows were divided.
-
-    This is one more step of the balancing of rows and columns by Landa, Zhang and Kluger (SIAM J.
-    Math. Data Sci. 4, 1420 (2022)): a phase that is thin where it is has less noise than its
-    counts say, in the channels where it counts.
-
-    Parameters
-    ----------
-    model
-        Noise of each channel before.
-    sums
-        ``(C,)`` sum over the positions of the data over `row_scale`.
-    row_scale
-        ``(N,)`` variance that the rows were divided by.
-    count
-        Value of one count.
-
-    Returns
-    -------
-    NoiseModel
-        The same for noise without counts.
-    """
-    if model.kind not in COUNTED:
-        return model
-    size = row_scale.size
-    mean = np.maximum(sums / size, 0.0)
-    if model.offset > 0:
-        divisor = mean + model.offset * float(np.mean(1 / row_scale))
-    else:
-        divisor = poisson_variance(sums, size, count)
-    channels = effective_channels(mean, divisor) if model.offset == 0 else model.channels
-    return replace(model, divisor=divisor, channels=channels)
 
 
 def _noise_profile(
@@ -272,7 +235,8 @@ def _compress_whole(
     )
     if narrow is not whole:
         vectors = lowrank.orthonormal(whole.T @ vectors)
-    return (whole @ vectors).astype(np.float64), vectors, energy, rows
+    scores = whole @ vectors
+    return scores.astype(precision(*scores.shape)), vectors, energy, rows
 
 
 def _compress_by_gram(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import coupling, rank, regression
 from hyperfuse_hs.algorithms.survey import Survey
+from hyperfuse_hs.algorithms.tall import crossed
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.noise_model import NoiseModel, never_negative, noise_model
 from hyperfuse_hs.projection import back_project
@@ -20,10 +21,10 @@ from hyperfuse_hs.scaling import design_weight, row_divisor
 from hyperfuse_hs.streamed import n_directions, project_unseen
 from hyperfuse_hs.unmixing import SIGNED, Unmixed
 
-PRINCIPAL = 2**22
+PRINCIPAL = 2**21
 """Scores of the coupled principal components that a signal gets, but for the next number."""
 
-LEAST_PRINCIPAL = 64
+LEAST_PRINCIPAL = 32
 """Coupled principal components that a signal gets of however many positions."""
 
 
@@ -154,7 +155,7 @@ def express(
         n_components=n_components,
         abundances=expand(unmixed.abundances.T, scores.excluded).T,
         coordinates=expand(unmixed.coordinates.T, scores.excluded).T,
-        basis=expand((coupled.basis / design_weight(scores.scale)[:, None]).T, scores.excluded).T,
+        basis=expand(_unweighted(coupled.basis, scores).T, scores.excluded).T,
         singular_values=coupled.singular_values,
         edge=coupled.edge,
         lead_values=coupled.lead_values,
@@ -172,6 +173,10 @@ def express(
         },
         modalities=modalities,
     )
+
+
+def _unweighted(basis: NDArray[Any], scores: Scores) -> NDArray[Any]:
+    return np.asarray(basis / design_weight(scores.scale)[:, None].astype(basis.dtype))
 
 
 def express_one(
@@ -217,7 +222,8 @@ def express_one(
     most = slice(
         min(len(joint), len(part.projection), max(PRINCIPAL // len(basis), LEAST_PRINCIPAL))
     )
-    principal = np.linalg.solve(basis[:, most].T @ (ratio * basis[:, most]), joint[most])
+    leading = basis[:, most]
+    principal = np.linalg.solve(crossed(leading, leading, ratio[:, 0]), joint[most])
     return ModalityResult(
         name=part.name,
         role=role[0],
@@ -296,7 +302,8 @@ def fit_passive(wider: Scores, result: FusionResult, name: str) -> FusionResult:
 
 def expand(values: NDArray[Any], excluded: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Put values back where they belong along the last axis, NaN where excluded."""
-    full = np.full((*values.shape[:-1], excluded.size), np.nan)
+    kind = np.result_type(values.dtype, np.float32)
+    full = np.full((*values.shape[:-1], excluded.size), np.nan, dtype=kind)
     full[..., ~excluded] = values
     return full
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from hyperfuse_hs.algorithms.noise import FEW_COUNTS
 from hyperfuse_hs.algorithms.orthonormal import ordered
 from hyperfuse_hs.algorithms.rank import unevenness
 from hyperfuse_hs.algorithms.regional import refine_lead, split_scan
+from hyperfuse_hs.algorithms.tall import precision, stripes
 from hyperfuse_hs.noise_model import COUNTED
 from hyperfuse_hs.result import Choices, ModalityScores, Scores
 from hyperfuse_hs.scaling import design_weight, row_divisor
@@ -58,10 +60,12 @@ def ordered_basis(scores: Scores, last: Collection[str]) -> NDArray[np.float64]:
     """
     parts = [part for part in scores.modalities.values() if part.scores.size]
     leads = [part.name not in last for part in parts]
-    columns = [design_weight(scores.scale)[:, None]]
+    weight = design_weight(scores.scale)[:, None]
+    kind = precision(len(weight), 1 + sum(part.scores.shape[1] for part in parts))
+    columns: list[NDArray[Any]] = [weight.astype(kind)]
     if any(leads) and not all(leads):
         kept = [part.scores[:, : max(part.rank, 1)] for part in parts]
-        columns.append(coupling.couple(kept, leads).lead_scores)
+        columns.append(coupling.couple(kept, leads).lead_scores.astype(kind))
     columns += [part.scores for part, lead in zip(parts, leads, strict=True) if lead]
     columns += [part.scores for part, lead in zip(parts, leads, strict=True) if not lead]
     return ordered(np.hstack(columns))
@@ -133,11 +137,16 @@ def _coupled(
     """Couple the first columns of the scores of every modality, all of them where None is given."""
     pairs = list(zip(parts, kept, strict=True))
     return coupling.couple(
-        [part.scores[:, :k] * choices.weights.get(part.name, 1.0) for part, k in pairs],
+        [_weighted(part, k, choices) for part, k in pairs],
         leads,
         minimum_rank=minimum_rank,
         variances=[None if p.variance is None else p.variance[:, :k] for p, k in pairs],
     )
+
+
+def _weighted(part: ModalityScores, kept: int | None, choices: Choices) -> NDArray[Any]:
+    scores, weight = part.scores[:, :kept], choices.weights.get(part.name, 1.0)
+    return scores if weight == 1 else scores * scores.dtype.type(weight)
 
 
 def _refined(
@@ -162,13 +171,12 @@ def _refined(
     }
 
     def stacked(lead: bool) -> NDArray[np.float64]:
-        weights = choices.weights
-        return np.hstack([p.scores[:, :k] * weights.get(p.name, 1.0) for p, k in chosen[lead]])
+        return np.hstack([_weighted(part, k, choices) for part, k in chosen[lead]])
 
     def variance(lead: bool) -> NDArray[np.float64]:
         return np.hstack(
             [
-                np.ones((len(part.scores), k)) if part.variance is None else part.variance[:, :k]
+                np.ones_like(part.scores[:, :k]) if part.variance is None else part.variance[:, :k]
                 for part, k in chosen[lead]
             ]
         )
@@ -187,14 +195,10 @@ def _with_hidden(
     gain = part.gain if part.gain > 0 else 1.0
     divisor, variance = part.divisor, None
     if part.noise in COUNTED:
-        rows = np.ones((len(coupled.basis), 1))
-        if part.scale is not None:
-            rows = row_divisor(part.scale)[:, None]
-        squares = seen**2
         # A dimension is no more than so many positions, in which enough has to be counted.
-        divisor = np.maximum(divisor, FEW_COUNTS * gain * squares.shape[1] / len(squares))
-        through = (squares / np.sqrt(rows)).T @ seen
-        constant = np.sum(squares / rows, axis=0)[:, None] * part.offset / divisor
+        divisor = np.maximum(divisor, FEW_COUNTS * gain * seen.shape[1] / len(seen))
+        through, squares = _moments(seen, part.scale)
+        constant = squares[:, None] * part.offset / divisor
         variance = np.maximum(through @ (joint / divisor), 0.0) + constant
     found = hidden_directions(
         seen,
@@ -202,6 +206,20 @@ def _with_hidden(
         joint / np.sqrt(divisor * gain),
         variance,
         part.channels * float(np.mean(part.divisor / divisor)),
+        max(n_components - n_known, 0),
     )
     wanted = max(int(np.sum(found.values > found.edge)), n_components - n_known)
     return coupling.insert_directions(coupled, found, n_known, wanted)
+
+
+def _moments(
+    seen: NDArray[np.floating], scale: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum over the positions what the noise of counts goes with, ``(R, R)`` and ``(R,)``."""
+    rows = np.ones(len(seen)) if scale is None else row_divisor(scale)
+    cubes, squares = np.zeros((seen.shape[1], seen.shape[1])), np.zeros(seen.shape[1])
+    for part in stripes(len(seen)):
+        some = seen[part].astype(np.float64)
+        cubes += (some**2 / np.sqrt(rows[part, None])).T @ some
+        squares += np.sum(some**2 / rows[part, None], axis=0)
+    return cubes, squares

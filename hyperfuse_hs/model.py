@@ -20,6 +20,7 @@ from hyperfuse_hs.algorithms import coupling, rank
 from hyperfuse_hs.algorithms.lowrank import LowRank
 from hyperfuse_hs.algorithms.orthonormal import extended
 from hyperfuse_hs.algorithms.survey import Survey
+from hyperfuse_hs.algorithms.tall import crossed
 from hyperfuse_hs.concerns import concerning
 from hyperfuse_hs.express import express, passive_scores, project_on, project_passive
 from hyperfuse_hs.joint import ordered_basis, settle
@@ -103,17 +104,9 @@ def compress_all(
     common = np.ones(first.n_positions) if common is None else common
     parts = {}
     for source in sources:
-        started = time.perf_counter()
-        name, own = source.modality.name, scales[source.modality.name]
-        if source.passive:
-            part = passive_scores(source.modality)
-        else:
-            again = source is not active[0] or own is not None
-            low = looks[name].reduce(own) if again else reference
-            part = _scores(looks[name], low, own, common)
-        part.scale = own
-        part.seconds = time.perf_counter() - started
-        parts[name] = part
+        name, known = source.modality.name, reference if source is active[0] else None
+        parts[name] = _first_scores(source, looks.get(name), scales[name], common, known)
+    del reference
     for part in parts.values():
         one_channel = part.scores.size and part.divisor.size == 1
         if scales[first.name] is not None and one_channel and part.name != first.name:
@@ -136,6 +129,26 @@ def compress_all(
     return scores
 
 
+def _first_scores(
+    source: Source,
+    look: _Look | None,
+    own: NDArray[np.float64] | None,
+    common: NDArray[np.float64],
+    known: LowRank | None,
+) -> ModalityScores:
+    """Reduce a modality to scores; `known` are its singular triplets with rows as they are."""
+    started = time.perf_counter()
+    if look is None:
+        part = passive_scores(source.modality)
+    else:
+        low = known if known is not None and own is None else look.reduce(own)
+        part = _scores(look, low, own, common)
+        look.forget()
+    part.scale = own
+    part.seconds = time.perf_counter() - started
+    return part
+
+
 class _Look:
     """What is known of one modality between the first look and the second."""
 
@@ -143,8 +156,11 @@ class _Look:
         self.modality, self.facts, self.seed = source.modality, facts, seed
         self.model = _noise(source, facts)
         self.condensed: streamed.Condensed | None = None
+        self.on_disk = streamed.is_streamed(source.modality)
         self.change = np.ones(1)
-        if streamed.is_streamed(source.modality):
+        self.own: NDArray[np.float32] | None = None
+        if self.on_disk:
+            self.own = streamed.own_directions(facts, self.model, np.random.default_rng(seed))
             self.condensed = streamed.condense(source.modality, facts, self.model)
 
     def reduce(self, own: NDArray[np.float64] | None) -> LowRank:
@@ -157,26 +173,26 @@ class _Look:
             return low
         return compression.compress(self.modality, self.facts, self.model, rows, rng)
 
+    def forget(self) -> None:
+        """Let go of the sums over bins of all positions: they are among the largest arrays."""
+        self.condensed = None
+
     def again(
         self, own: NDArray[np.float64] | None, given: NDArray[np.float64]
     ) -> streamed.SecondLook:
         """Take the second look at the data."""
-        rng = np.random.default_rng(self.seed)
         rows = None if own is None else row_divisor(own)
         expected = self.model.divisor * self.change[self.facts.bins]
         return streamed.second_look(
-            self.modality, self.facts, self.model, rows, expected, given, rng
+            self.modality, self.facts, self.model, rows, expected, given, self.own
         )
 
 
 def _look_again(scores: Scores, looks: dict[str, _Look]) -> None:
     """Make the common basis, with a second look at the modalities on disk."""
     parts = scores.modalities
-    on_disk = {name: look for name, look in looks.items() if look.condensed is not None}
-    for look in on_disk.values():
-        # Sums over bins of all positions are among the largest arrays there are.
-        look.condensed = None
-    given = ordered_basis(scores, [n for n, look in on_disk.items() if not look.facts.has_gram])
+    on_disk = {name: look for name, look in looks.items() if look.on_disk}
+    given = ordered_basis(scores, [n for n, look in on_disk.items() if look.own is None])
     added = {}
     for name, look in on_disk.items():
         started = time.perf_counter()
@@ -192,12 +208,12 @@ def _look_again(scores: Scores, looks: dict[str, _Look]) -> None:
         added[name] = found.added
     basis = given
     for columns in added.values():
-        basis = np.hstack([basis, extended(basis, columns)[0]])
+        basis = np.hstack([basis, extended(basis, columns)[0].astype(basis.dtype)])
     scores.basis = basis
     for name, columns in added.items():
         count = len(parts[name].projection) - columns.shape[1]
-        own = np.hstack([given[:, :count], columns])
-        parts[name].turn = basis.T @ own
+        own = [crossed(basis, given[:, :count]), crossed(basis, columns)]
+        parts[name].turn = np.hstack(own)
 
 
 def _noise(source: Source, facts: Survey) -> NoiseModel:
@@ -233,11 +249,12 @@ def _scores(
     spread = np.where(spread > 0, spread, 1.0)
     variance = None
     if low.variance is not None:
-        mean = low.variance[:, :kept].mean(axis=0)
+        mean = low.variance[:, :kept].mean(axis=0, dtype=np.float64)
         # Below the edge, the spread is that of the scores themselves.
         strong = np.arange(kept) < low.rank
         spread = spread * np.sqrt(np.where(strong & (mean > 0), mean, 1.0))
-        variance = np.maximum(low.variance[:, :kept] / np.where(mean > 0, mean, 1.0), LEAST_NOISE)
+        mean = np.where(mean > 0, mean, 1.0).astype(low.variance.dtype)
+        variance = np.maximum(low.variance[:, :kept] / mean, LEAST_NOISE)
     part = ModalityScores(
         name=modality.name,
         signal_shape=modality.signal_shape,
@@ -247,7 +264,7 @@ def _scores(
         nonnegative=never_negative(noise, look.facts),
         divisor=low.divisor,
         channels=low.channels,
-        scores=low.scores[:, :kept] / spread,
+        scores=low.scores[:, :kept] / spread.astype(low.scores.dtype),
         singular_values=values,
         rank=low.rank,
         edge=low.reach * rank.noise_edge(modality.n_positions, low.channels),
@@ -261,10 +278,11 @@ def _scores(
 
 def _weigh_rows(part: ModalityScores, ratio: NDArray[np.float64]) -> None:
     """Bring the rows of a modality to the weight that those of the common basis have."""
-    if part.variance is not None or np.any(ratio != 1):
-        even = np.ones(part.scores.shape) if part.variance is None else part.variance
-        part.variance = even * ratio[:, None] ** 2
-    part.scores = part.scores * ratio[:, None]
+    if np.all(ratio == 1):
+        return
+    even = np.ones_like(part.scores) if part.variance is None else part.variance
+    part.variance = even * (ratio[:, None] ** 2).astype(even.dtype)
+    part.scores = part.scores * ratio[:, None].astype(part.scores.dtype)
 
 
 def unmix(scores: Scores, choices: Choices) -> FusionResult:

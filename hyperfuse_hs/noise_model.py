@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,3 +98,40 @@ def never_negative(model: NoiseModel, facts: Survey) -> bool:
     positions = facts.total.size
     error = np.sqrt(model.offset / positions)
     return bool(np.all(facts.channel_sum / positions > -5 * error))
+
+
+def balanced(
+    model: NoiseModel, sums: NDArray[np.float64], row_scale: NDArray[np.float64], count: float
+) -> NoiseModel:
+    """Bring the noise of every channel to unit variance after the rows were divided.
+
+    This is one more step of the balancing of rows and columns by Landa, Zhang and Kluger (SIAM J.
+    Math. Data Sci. 4, 1420 (2022)): a phase that is thin where it is has less noise than its
+    counts say, in the channels where it counts.
+
+    Parameters
+    ----------
+    model
+        Noise of each channel before.
+    sums
+        ``(C,)`` sum over the positions of the data over `row_scale`.
+    row_scale
+        ``(N,)`` variance that the rows were divided by.
+    count
+        Value of one count.
+
+    Returns
+    -------
+    NoiseModel
+        The same for noise without counts.
+    """
+    if model.kind not in COUNTED:
+        return model
+    size = row_scale.size
+    mean = np.maximum(sums / size, 0.0)
+    if model.offset > 0:
+        divisor = mean + model.offset * float(np.mean(1 / row_scale))
+    else:
+        divisor = noise.poisson_variance(sums, size, count)
+    channels = noise.effective_channels(mean, divisor) if model.offset == 0 else model.channels
+    return replace(model, divisor=divisor, channels=channels)

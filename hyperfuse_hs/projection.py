@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs.algorithms.tall import precision
 from hyperfuse_hs.modality import Modality
 
 
@@ -27,10 +28,13 @@ def project(
     ndarray
         ``(N, k)``.
     """
-    scores = np.empty((modality.n_positions, vectors.shape[1]))
+    shape = modality.n_positions, vectors.shape[1]
+    scores = np.empty(shape, dtype=precision(*shape))
     for rows, block in modality.blocks("scores"):
         scores[rows] = block.astype(np.float32) @ vectors
-    return scores if row_scale is None else scores / np.sqrt(row_scale)[:, None]
+    if row_scale is not None:
+        scores /= np.sqrt(row_scale)[:, None]
+    return scores
 
 
 def back_project(
@@ -54,8 +58,9 @@ def back_project(
     ndarray
         ``(k, C)``, ``scores^T X``.
     """
-    left = scores if row_scale is None else scores / np.sqrt(row_scale)[:, None]
-    left = left.astype(np.float32)
+    left = scores.astype(np.float32)
+    if row_scale is not None:
+        left /= np.sqrt(row_scale)[:, None].astype(np.float32)
     result = np.zeros((left.shape[1], modality.n_channels), dtype=np.float64)
     for rows, block in modality.blocks("projection"):
         result += left[rows].T @ block.astype(np.float32)

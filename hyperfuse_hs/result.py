@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs.algorithms.tall import crossed, precision, turned
+
 ROLES = ("lead", "support", "passive")
 
 
@@ -101,11 +103,13 @@ class ModalityScores:
             ``(R, C)`` the data projected on that, ``seen^T X``.
         """
         # Both sides of the small products come first: nothing else as long as the scan is made.
-        inside = common.T @ basis
-        if self.turn is None:
-            return basis, inside.T @ self.projection
-        inside = self.turn.T @ inside
-        return common @ (self.turn @ inside), inside.T @ self.projection
+        inside = crossed(common, basis)
+        seen = basis
+        if self.turn is not None:
+            inside = self.turn.T @ inside
+            seen = turned(common, self.turn @ inside)
+        kind = precision(basis.shape[1], self.projection.shape[1])
+        return seen, inside.T.astype(kind) @ self.projection
 
     def directions(self, common: NDArray[np.float64]) -> NDArray[np.float64]:
         """Orthonormal directions ``(N, K')`` that the data are projected on.
@@ -115,7 +119,7 @@ class ModalityScores:
         common
             ``(N, K)`` common basis of the scores.
         """
-        return common if self.turn is None else common @ self.turn
+        return common if self.turn is None else turned(common, self.turn)
 
 
 @dataclass(eq=False)

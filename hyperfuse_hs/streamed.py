@@ -20,7 +20,6 @@ from hyperfuse_hs.algorithms.products import Products
 from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.compress import (
     GRAM_CHANNELS,
-    balanced,
     compress,
     finish,
     fits_whole,
@@ -29,7 +28,7 @@ from hyperfuse_hs.compress import (
     survey,
 )
 from hyperfuse_hs.modality import Modality
-from hyperfuse_hs.noise_model import NoiseModel
+from hyperfuse_hs.noise_model import NoiseModel, balanced
 from hyperfuse_hs.streaming import collect
 
 BINS, BINS_OF_SPECTRA = 1024, 256
@@ -133,7 +132,7 @@ def project_unseen(
     """
     n, channels = modality.n_positions, modality.n_channels
     modality.planned = 1
-    left = basis.astype(np.float32)
+    left = basis.astype(np.float32, copy=False)
     weight = None if row_scale is None else 1 / row_scale
 
     def start(rows: NDArray[np.intp]) -> Products:
@@ -144,6 +143,35 @@ def project_unseen(
     found = collect(modality, start, "projection", by_chunk=True, held=size, sent=left.nbytes)
     assert found.sums is not None and found.facts is not None
     return np.ascontiguousarray(found.sums[:, :-1].T, dtype=np.float32), found.facts
+
+
+def own_directions(
+    facts: Survey, noise: NoiseModel, rng: np.random.Generator
+) -> NDArray[np.float32] | None:
+    """Find the spectra of a modality that stand out of its noise.
+
+    Parameters
+    ----------
+    facts
+        What the first look found; its covariance, which is large, is used up.
+    noise
+        Noise of every channel.
+    rng
+        Source of start vectors.
+
+    Returns
+    -------
+    ndarray
+        ``(C, k)`` orthonormal, of whitened channels; None where there is no covariance.
+    """
+    if not facts.has_gram:
+        return None
+    # Positions without any counts, which are excluded by now, have added nothing to it.
+    gram = facts.take_gram()
+    weight = (1 / np.sqrt(noise.divisor)).astype(np.float32)
+    gram *= weight[:, None]
+    gram *= weight
+    return leading_basis(gram, facts.total, noise, rng)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,23 +260,22 @@ def second_look(
     row_scale: NDArray[np.float64] | None,
     expected: NDArray[np.float64],
     given: NDArray[np.float64],
-    rng: np.random.Generator,
+    own: NDArray[np.float32] | None,
 ) -> SecondLook:
     """Project the data on given directions and, where they are known, on those of its own.
 
     Parameters
     ----------
     modality, facts, noise
-        The data, what the first look found (its covariance is used up), and the noise of every
-        channel.
+        The data, what the first look found, and the noise of every channel.
     row_scale
         ``(N,)`` variance to divide the rows by, or None for ones.
     expected
         ``(C,)`` variance of each channel after that, as far as it is known from the first look.
     given
         ``(N, K)`` orthonormal directions that all modalities have together.
-    rng
-        Source of start vectors.
+    own
+        ``(C, k)`` from `own_directions`, or None.
 
     Returns
     -------
@@ -257,20 +284,14 @@ def second_look(
     """
     weight = 1 / np.sqrt(noise.divisor)
     directions = vectors = None
-    if facts.has_gram:
-        # Positions without any counts, which are excluded by now, have added nothing to it.
-        gram = facts.take_gram()
-        gram *= weight[:, None].astype(np.float32)
-        gram *= weight.astype(np.float32)
-        basis, _ = leading_basis(gram, facts.total, noise, rng)
-        del gram
+    if own is not None:
         # The spectra that stand out, weighted by what will be the noise of their channels.
-        directions = basis / (weight * expected)[:, None]
+        directions = own / (weight * expected)[:, None]
         # The last column sums the noise that is expected of each position.
         vectors = np.hstack([directions, 1 / expected[:, None]]).astype(np.float32)
     else:
         given = given[:, : n_directions(modality.n_channels)]
-    left = given.astype(np.float32)
+    left = given.astype(np.float32, copy=False)
 
     def start(rows: NDArray[np.intp]) -> Products:
         scale = None if row_scale is None else row_scale[rows]

@@ -1,3 +1,4 @@
+import io
 import logging
 import shutil
 import threading
@@ -158,10 +159,20 @@ def test_files_that_change_are_read_again(tmp_path, how):
     np.testing.assert_allclose(h.data.sum(axis=(0, 1)), fresh.data.sum(axis=(0, 1)), rtol=1e-2)
 
 
+def test_large_results_are_kept_in_files_that_go_with_the_session(pair, monkeypatch):
+    monkeypatch.setattr(cache, "IN_MEMORY_BYTES", 100)
+    signals = signals_of(pair)
+    first = hf.fuse(signals, **OPTIONS)
+    assert not any(isinstance(k._file, io.BytesIO) for k in cache._store.entries.values())
+    again = hf.fuse(signals, **OPTIONS)
+    assert [source.times for source in pair] == [2, 2]
+    np.testing.assert_allclose(again.data, first.data, atol=1e-6)
+
+
 def test_no_more_is_kept_than_was_said(pair):
     signals = signals_of(pair)
     hf.fuse(signals, **OPTIONS)
-    sizes = [len(content) for content in cache._store.entries.values()]
+    sizes = [kept.size for kept in cache._store.entries.values()]
     assert len(sizes) == 4
     cache.configure(memory=sum(sizes) - 1)
     assert len(cache._store.entries) == 3

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hyperfuse_hs.algorithms.hidden import Hidden
 from hyperfuse_hs.algorithms.rank import noise_edge, unevenness
 from hyperfuse_hs.algorithms.shrinkage import Shrunk, shrink
+from hyperfuse_hs.algorithms.tall import crossed, squared_norms, turned
 
 SMALLEST = 1e-7
 """Singular value, relative to the largest, below which rounding has the say."""
@@ -85,22 +86,25 @@ def couple(
     """
     stacked = np.hstack(list(scores))
     n, width = stacked.shape
-    left, values, right = tall_svd(stacked)
     profile = _stack_variances(scores, variances)
     edge = _reach(profile) * noise_edge(n, width)
+    values, right = _values_and_axes(stacked)
     most = int(np.count_nonzero(values))
     rank = int(np.clip(np.count_nonzero(values > edge), min(minimum_rank, most), most))
     is_lead = np.repeat(list(leads), [s.shape[1] for s in scores])
     uneven = _reach(profile[:, is_lead])
-    basis, kept = left[:, :rank], right[:rank]
-    lead = (basis * values[:rank]) @ kept[:, is_lead]
+    kept = right[:rank]
+    basis = turned(stacked, kept.T / values[:rank])
+    own_scores = stacked[:, is_lead].astype(np.float64)
+    del stacked
+    lead = turned(basis, values[:rank, None] * kept[:, is_lead])
     white = _whiten(lead, kept[:, is_lead], rank / n, uneven)
     found = int(np.count_nonzero(white.values > white.edges))
-    lost, lost_values, lost_right = tall_svd(stacked[:, is_lead] - lead)
+    lost, lost_values, lost_right = tall_svd(own_scores - lead)
     own = int(np.count_nonzero(lost_values > uneven * noise_edge(n, lost_values.size)))
     there = int(np.count_nonzero(lost_values > SMALLEST * values[0]))
     own = min(max(own, minimum_rank - found), there)
-    leverage = np.einsum("ij,ij->i", basis, basis) * n / max(rank, 1)
+    leverage = squared_norms(basis) * n / max(rank, 1)
     if own > 0:
         added = np.zeros((own, width))
         added[:, is_lead] = lost_right[:own]
@@ -108,10 +112,10 @@ def couple(
         lead = lead + (lost[:, :own] * lost_values[:own]) @ lost_right[:own]
         white = _whiten(lead, kept[:, is_lead], rank / n, uneven)
         # What was dropped is orthogonal to what was retained.
-        basis = np.hstack([basis, lost[:, :own]])
+        basis = np.hstack([basis, lost[:, :own].astype(basis.dtype)])
     noise = _noise_of(white, kept, is_lead, profile, leverage)
     own_noise = profile[:, is_lead] * (1 - np.minimum(leverage * rank / n, 0.99))[:, None]
-    restored = _restore(white, stacked[:, is_lead] - lead, kept[:, is_lead], own_noise)
+    restored = _restore(white, own_scores - lead, kept[:, is_lead], own_noise)
     return Coupling(
         basis,
         values,
@@ -129,7 +133,10 @@ def _stack_variances(
 ) -> NDArray[np.float64]:
     given = [None] * len(scores) if variances is None else variances
     return np.hstack(
-        [np.ones(s.shape) if v is None else v for s, v in zip(scores, given, strict=True)]
+        [
+            np.broadcast_to(np.ones((), s.dtype), s.shape) if v is None else v
+            for s, v in zip(scores, given, strict=True)
+        ]
     )
 
 
@@ -169,12 +176,18 @@ def tall_svd(
         ``(N, K)``, ``(K,)`` descending, ``(K, K)``. Values below ``SMALLEST`` of the largest, and
         their left vectors, are zero.
     """
-    squares, axes = np.linalg.eigh(matrix.T @ matrix)
+    values, right = _values_and_axes(matrix)
+    return turned(matrix, right.T / np.where(values > 0, values, np.inf)), values, right
+
+
+def _values_and_axes(
+    matrix: NDArray[np.floating],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Singular values and right singular vectors, as of `tall_svd`."""
+    squares, axes = np.linalg.eigh(crossed(matrix, matrix))
     values = np.sqrt(np.maximum(squares[::-1], 0.0))
     values = np.where(values > SMALLEST * values[0], values, 0.0)
-    axes = axes[:, ::-1]
-    left = (matrix @ axes) / np.where(values > 0, values, np.inf)
-    return left, values, np.ascontiguousarray(axes.T)
+    return values, np.ascontiguousarray(axes[:, ::-1].T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +268,7 @@ def _noise_of(
     paths = kept.T @ (kept[:, is_lead] @ white.map)
     squares = paths**2
     squares = squares / np.maximum(squares.sum(axis=0), np.finfo(float).tiny)
-    through: NDArray[np.float64] = white.shares * (profile @ squares)
+    through: NDArray[np.float64] = white.shares * turned(profile, squares)
     return through + (1 - white.shares) * leverage[:, None]
 
 

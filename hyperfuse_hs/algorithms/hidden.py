@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms.rank import noise_edge, score_noise, unevenness
+from hyperfuse_hs.algorithms.tall import crossed, squared_norms, turned
 
 
 class Hidden(NamedTuple):
@@ -39,6 +40,7 @@ def hidden_directions(
     projection: NDArray[np.float64],
     variance: NDArray[np.float64] | None,
     n_channels: float,
+    least: int | None = None,
 ) -> Hidden:
     r"""Look at a modality through the joint subspace.
 
@@ -59,6 +61,8 @@ def hidden_directions(
         ``(R, C)`` variance of its noise; None for ones.
     n_channels
         Number of channels counted by the noise they hold.
+    least
+        Directions that are wanted although they do not stand out; None: all there are.
 
     Returns
     -------
@@ -67,26 +71,31 @@ def hidden_directions(
         in the channels, by descending norm.
     """
     n, r = basis.shape
-    inside = basis.T @ known
+    inside = crossed(basis, known)
     axes = np.linalg.qr(inside)[0] if inside.size else np.zeros((r, 0))
     # What errors of a known map leave of it has still its channels.
     found = axes.T @ projection
     rest = projection - axes @ found
     channels = np.linalg.qr(found.T)[0]
     rest = rest - (rest @ channels) @ channels.T
-    left, values, _ = np.linalg.svd(rest, full_matrices=False)
+    # Of few rows, by their Gram matrix: what it loses is far below the noise.
+    squares, left = np.linalg.eigh(rest @ rest.T)
     free = max(r - axes.shape[1], 0)
-    left, values = left[:, :free], values[:free]
+    there = slice(min(free, rest.shape[1]))
+    left, values = left[:, ::-1][:, there], np.sqrt(np.maximum(squares[::-1], 0.0))[there]
     edge = noise_edge(free, n_channels)
     if variance is not None:
         edge *= unevenness(np.eye(r), variance.T, n_channels).allowed.reach
     # A noise of one in each of the R dimensions is R / N at a position.
     spread = np.sqrt(r / n)
-    leverage = np.einsum("ij,ij->i", basis, basis) * n / max(r, 1)
+    leverage = squared_norms(basis) * n / max(r, 1)
+    if least is not None:
+        kept = max(int(np.count_nonzero(values > edge)), least)
+        left, values = left[:, :kept], values[:kept]
     # Directions that do not stand out are taken as they are: nothing is known of their signal.
     estimated = np.where(values > edge, score_noise(values, max(free, 1), n_channels) ** 2, 1.0)
     return Hidden(
-        (basis @ left) * (values / spread),
+        turned(basis, left * (values / spread)),
         leverage[:, None] * estimated,
         values / spread,
         edge / spread,

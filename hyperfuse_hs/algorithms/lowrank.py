@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs.algorithms.tall import crossed, turned
+
 Product = Callable[[NDArray[np.float32]], NDArray[np.floating]]
 Floor = Callable[[NDArray[np.float64]], int]
 
@@ -197,8 +199,8 @@ def rotate_to_singular(
     scores, basis, singular_values
         Of the same shapes and ``(k,)``, by descending singular value.
     """
-    squares, rotation = np.linalg.eigh(scores.T @ scores)
+    squares, rotation = np.linalg.eigh(crossed(scores, scores))
     order = np.argsort(squares)[::-1]
     values = np.sqrt(np.maximum(squares[order], 0.0))
     rotation = rotation[:, order]
-    return scores @ rotation, (basis @ rotation).astype(np.float32), values
+    return turned(scores, rotation), (basis @ rotation).astype(np.float32), values

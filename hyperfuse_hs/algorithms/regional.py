@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hyperfuse_hs.algorithms.coupling import Coupling, significant_lead_rank, tall_svd
 from hyperfuse_hs.algorithms.rank import noise_edge, score_noise
 from hyperfuse_hs.algorithms.shrinkage import shrink
+from hyperfuse_hs.algorithms.tall import squared_norms, turned
 
 Floats = NDArray[np.float64]
 
@@ -111,7 +112,7 @@ def refine_lead(
     for region, part in zip(regions, parts, strict=True):
         own = np.einsum("ij,ik,kj->j", axes, part.own, axes)
         rest = np.sum(axes**2, axis=0) - own
-        spread = profile[region] @ (axes**2 / np.sum(axes**2, axis=0))
+        spread = turned(profile[region], axes**2 / np.sum(axes**2, axis=0))
         noise[region] = spread * own + part.leverage[:, None] * rest
         dropped = (lead[region] - part.lead) @ axes
         missing = spread * rest * (1 - np.minimum(part.leverage, 0.99))[:, None]
@@ -127,9 +128,10 @@ def _denoise(lead: Floats, support: Floats, reach: float) -> _Region:
     left, values, _ = tall_svd(support)
     count = int(np.sum(values > reach * noise_edge(n, support.shape[1])))
     spread = score_noise(values[:count], n, support.shape[1])
-    stacked = np.hstack([lead, left[:, :count] * (values[:count] / np.maximum(spread, 1.0))])
+    left = left[:, :count] * (values[:count] / np.maximum(spread, 1.0))
+    stacked = np.hstack([lead.astype(np.float64), left])
     left, values, right = tall_svd(stacked)
     rank = max(int(np.sum(values > noise_edge(n, stacked.shape[1]))), 1)
     left, kept = left[:, :rank], right[:rank, :k]
-    leverage: Floats = np.einsum("ij,ij->i", left, left)
+    leverage: Floats = squared_norms(left)
     return _Region((left * values[:rank]) @ kept, kept.T @ kept, leverage)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms.abundance import nonnegative_least_squares
+from hyperfuse_hs.algorithms.tall import crossed, turned
 
 
 def factors_from_projection(
@@ -35,9 +36,9 @@ def factors_from_projection(
         that noise of the abundances outside the subspace does not weaken the factors (Wald,
         Ann. Math. Stat. 11, 284 (1940), on errors in variables).
     """
-    design = basis.T @ abundances
+    design = crossed(basis, abundances)
     gram = design.T @ design
-    cross = design.T @ np.asarray(projection, dtype=np.float64)
+    cross = turned(projection.T, design).T.astype(np.float64)
     if nonnegative:
         return nonnegative_least_squares(gram, cross)
     return np.asarray(np.linalg.lstsq(gram, cross, rcond=None)[0], dtype=np.float64)

@@ -239,6 +239,18 @@ class Survey:
         joint._binned = self._binned + other._binned
         return joint
 
+    def absorb(self, other: Survey) -> Survey:
+        """Join the same as `plus`, in the memory of the two, which are used up."""
+        grams = [part._upper for part in (self, other) if part._upper is not None]
+        self._upper = other._upper = None
+        joint = self.plus(other)
+        for gram in grams:
+            if joint._upper is None:
+                joint._upper = gram
+            else:
+                joint._upper += gram
+        return joint
+
     def _take_pairs(self, *parts: Survey) -> None:
         width = next((part.pairs[0][0].shape[1] for part in parts if part.pairs), 0)
         for part in parts:

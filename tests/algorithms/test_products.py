@@ -7,7 +7,8 @@ from hyperfuse_hs.algorithms.products import Products
 @pytest.mark.parametrize("dtype", ["u2", "f4", "i8"])
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("fill", [0.05, 1.0])
-def test_products_of_two_parts_add_up(dtype, scaled, fill):
+@pytest.mark.parametrize("kept", [True, False])
+def test_products_of_two_parts_add_up(dtype, scaled, fill, kept):
     rng = np.random.default_rng(0)
     data = (rng.integers(1, 50, (40, 60)) * (rng.random((40, 60)) < fill)).astype(dtype)
     left, vectors = rng.standard_normal((40, 3)), rng.standard_normal((60, 4)).astype("f4")
@@ -20,7 +21,8 @@ def test_products_of_two_parts_add_up(dtype, scaled, fill):
         part.update(rows[5:], data[rows[5:]])
         part.close()
         parts.append(part)
-    joint = parts[0].plus(parts[1])
+    joint = parts[0].plus(parts[1]) if kept else parts[0].absorb(parts[1])
+    assert (parts[0].sums is None) is not kept
     scores = white @ vectors
     tolerance = {"rtol": 1e-4, "atol": 1e-3}
     np.testing.assert_allclose(joint.scores(40), scores, **tolerance)

@@ -76,6 +76,25 @@ def test_parts_of_positions_and_channels_add_up(seed, dtype, by_channel, cut):
     np.testing.assert_allclose(whole.take_binned(), sums, rtol=1e-6)
 
 
+@pytest.mark.parametrize("fill", [0.05, 1.0])
+def test_what_is_absorbed_is_the_same_and_used_up(fill):
+    rng = np.random.default_rng(0)
+    data = (rng.integers(1, 50, (40, 60)) * (rng.random((40, 60)) < fill)).astype("u2")
+
+    def parts():
+        for rows in (np.arange(15), np.arange(15, 40)):
+            part = Survey(40, 60, gram=True)
+            part.update(rows, data[rows])
+            yield part
+
+    expected = Survey.plus(*parts())
+    first, second = parts()
+    joint = first.absorb(second)
+    np.testing.assert_array_equal(joint.take_gram(), expected.take_gram())
+    np.testing.assert_array_equal(joint.total, data.sum(axis=1))
+    assert not first.has_gram and not second.has_gram
+
+
 def test_pairs_of_neighbours_come_from_all_parts_up_to_a_limit():
     data = np.arange(2000.0).reshape(500, 4)
     parts = []
