@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.concerns import concerning
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.model import Source
+from hyperfuse_hs.notices import warn_user
 
 SMALLEST, LARGEST = 1e-16, 1e16
 """Limits of the largest value of a modality: squares and their sums must fit single precision."""
@@ -123,9 +123,8 @@ def leave_out_empty(
     first = sources[0].modality
     excluded = first.excluded_positions.copy()
     excluded[~first.excluded_positions] = empty
-    warnings.warn(
+    warn_user(
         f"{np.count_nonzero(empty)} probe position(s) without any counts are excluded.",
-        UserWarning,
         stacklevel=4,
     )
     if not isinstance(scale, str):

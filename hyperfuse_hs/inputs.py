@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,6 +27,7 @@ from hyperfuse_hs.modality import (
 )
 from hyperfuse_hs.model import Source
 from hyperfuse_hs.noise_model import NOISE_KINDS
+from hyperfuse_hs.notices import warn_user
 from hyperfuse_hs.options import Options, mask_of, one_of
 
 _given_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
@@ -149,13 +149,12 @@ def warn_of_huge_chunks(modality: Modality) -> None:
     if own > HUGE_BYTES:
         side = int((BLOCK_BYTES / modality.data.dtype.itemsize) ** (1 / len(modality.signal_shape)))
         chunks = tuple(min(side, length) for length in modality.signal_shape)
-    warnings.warn(
+    warn_user(
         f"{modality.name} is stored in chunks of up to {size / 2**20:.0f} MiB (shape "
         f"{modality.data.chunksize}). Each is read as a whole, so that a pass takes more memory "
         "than that. To avoid it, store the data once in smaller chunks, which takes as much memory "
         f"one last time: signal.rechunk(nav_chunks={scan}, sig_chunks={chunks}), then "
         'signal.save("smaller.zspy"), and load that file with lazy=True.',
-        UserWarning,
         stacklevel=4,
     )
 

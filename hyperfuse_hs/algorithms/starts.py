@@ -23,11 +23,14 @@ TRIM = 0.05
 NEIGHBOURS = 5
 # A component with that many pure positions is held where it is.
 ANCHOR = 10.0
-# How far out a component that is nowhere pure is tried, how many of them, on how many positions,
-# and how often.
+# How far out a component that is nowhere pure is tried, how many of them, on how many positions all
+# of these, on how many the most likely ones, and how often.
 PUSHES = tuple(1.1 * 1.08**i for i in range(14))
 MAX_MOVED = 3
+GLANCE_POSITIONS = 250
 MOVE_POSITIONS = 1000
+MOST_MOVES = 48
+MOST_CLIMBED = 8
 MAX_ROUNDS = 3
 
 
@@ -128,9 +131,7 @@ def escape(
         if not moves:
             return found
         quick = blurred.draw(MOVE_POSITIONS, rng)
-
-        def likelihood(move: Climb, quick: FaceProblem = quick) -> float:
-            return quick.total(move.endmembers, move.weights, move.exponents)
+        moves = most_likely(quick.draw(GLANCE_POSITIONS, rng), moves, MOST_MOVES)
 
         def attempt(move: Climb, blurred: FaceProblem = blurred) -> Climb:
             return climb(blurred, move, max_iter=8, tolerance=1.0)
@@ -143,14 +144,23 @@ def escape(
                 tolerance=0.5,
             )
 
-        order = np.argsort(-np.array(map_threads(likelihood, moves)), kind="stable")
-        trials = map_threads(attempt, [moves[i] for i in order[:8]])
+        trials = map_threads(attempt, most_likely(quick, moves, MOST_CLIMBED))
         trials.sort(key=lambda trial: -trial.log_likelihood)
         best = max(map_threads(finish, trials[:2]), key=lambda end: end.log_likelihood)
         if not best.log_likelihood > found.log_likelihood + 0.5:
             return found
         found = best
     return found
+
+
+def most_likely(problem: FaceProblem, moves: list[Climb], n_kept: int) -> list[Climb]:
+    """Keep the moves of highest likelihood, that first."""
+
+    def likelihood(move: Climb) -> float:
+        return problem.total(move.endmembers, move.weights, move.exponents)
+
+    order = np.argsort(-np.array(map_threads(likelihood, moves)), kind="stable")
+    return [moves[i] for i in order[:n_kept]]
 
 
 def outward_moves(found: Climb, n_positions: int) -> list[Floats]:

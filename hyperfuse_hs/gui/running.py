@@ -10,6 +10,7 @@ from typing import Any
 
 from hyperfuse_hs.inputs import watching
 from hyperfuse_hs.modality import Tick
+from hyperfuse_hs.notices import listening
 
 INTERVAL = 0.1
 """Least time between two reports of progress [s]."""
@@ -32,6 +33,8 @@ class Job:
         Called with what came out and None, or with None and the error.
     dispatch
         Calls a function with arguments where the toolkit wants it to be called.
+    warned
+        Called with every warning that is given meanwhile.
     """
 
     def __init__(
@@ -40,8 +43,10 @@ class Job:
         progressed: Callable[[str, float], object],
         ended: Callable[[Any, BaseException | None], object],
         dispatch: Callable[..., object],
+        warned: Callable[[str], object] | None = None,
     ) -> None:
         self.work, self.progressed, self.ended, self.dispatch = work, progressed, ended, dispatch
+        self.warned = warned
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._last = 0.0
@@ -66,13 +71,17 @@ class Job:
 
     def _do(self) -> None:
         try:
-            with watching(self._watch):
+            with watching(self._watch), listening(self._tell):
                 outcome = self.work()
             self.go_on()
         except BaseException as error:
             self.dispatch(self.ended, None, error)
         else:
             self.dispatch(self.ended, outcome, None)
+
+    def _tell(self, message: str) -> None:
+        if self.warned is not None:
+            self.dispatch(self.warned, message)
 
     @contextmanager
     def _watch(self, total: int, description: str) -> Iterator[Tick]:

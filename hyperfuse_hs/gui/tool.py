@@ -28,6 +28,7 @@ nothing itself. A front end shows its traits and calls its methods.
 ``code``                 the call that gives this result
 ``variable``, ``file``   where `keep` and `save` put the result
 ``notice``               what the last action has done
+``warned``               warnings that the last run has given, one a line
 ======================== ===========================================================================
 
 Methods: ``run``, ``cancel``, ``update`` (called by itself where ``live``), ``compute_residuals``,
@@ -172,6 +173,7 @@ class Fuser(Form, Outcome, Work, _Shown):
             return
         signals, options = self.read()
         self._texts_at_run = self._data_texts()
+        self.warned = ""
         self.begin(
             "Starting",
             lambda: fuse(signals, **options, interactive=False),

@@ -19,6 +19,7 @@ class Work(t.HasTraits):
     background = t.Bool(False, desc="whether work is done in a thread of its own")
     dispatch = t.Callable(desc="calls a function with arguments where the toolkit wants it called")
     notice = t.Str(desc="what the last action has done")
+    warned = t.Str(desc="warnings that the last run has given, one a line")
 
     _job: Job | None = None
     _aside: Job | None = None
@@ -46,7 +47,7 @@ class Work(t.HasTraits):
             self.idle()
 
         self.trait_set(running=True, stage=stage, progress=0.0, notice="")
-        job = self._job = Job(work, self._progressed, ended, self.post)
+        job = self._job = Job(work, self._progressed, ended, self.post, self._warned)
         job.start(self.background)
 
     def begin_aside(self, work: Callable[[Job], Any], take: Callable[[Any], Any]) -> None:
@@ -71,6 +72,10 @@ class Work(t.HasTraits):
     def post(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function where the toolkit wants it called."""
         self.dispatch(function, *arguments)
+
+    def _warned(self, message: str) -> None:
+        if message not in self.warned.split("\n"):
+            self.warned = "\n".join(filter(None, [self.warned, message]))
 
     def _progressed(self, stage: str, part: float) -> None:
         if self.running and self.stage != "Cancelling":

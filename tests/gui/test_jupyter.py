@@ -438,3 +438,17 @@ class TestLooks:
             size = item.layout.width
             if size is not None and size not in ("auto", "100%"):
                 assert item.layout.max_width == "calc(100% - 4px)"
+
+
+@pytest.mark.filterwarnings("ignore:.*without any counts are excluded")
+def test_a_warning_is_shown_below_the_buttons():
+    session = make_session()
+    for name in ("s_a", "s_b"):
+        session[name].data[3, 4] = 0
+    front = make_tool(session, "s_a", "s_b").gui(**ARGUMENTS)["ipywidgets"]
+    note = front["wdict"]["warned"]
+    assert note.layout.display == "none"
+    open_page(front["wdict"], "Summary")
+    front["wdict"]["run_button"].click()
+    assert note.text == "Warning: 1 probe position(s) without any counts are excluded."
+    assert note in front["widget"].children[0].children and note.layout.display is None

@@ -734,3 +734,36 @@ def test_changes_are_there_within_a_second_at_64_x_64():
         assert min(seconds_of_change(tool, owner, name, value) for _ in range(2)) < 1.0
         setattr(owner, name, value)
     assert reads.count == before
+
+
+EMPTY = "1 probe position(s) without any counts are excluded."
+
+
+def session_with_a_hole():
+    session = make_session()
+    for name in ("s_a", "s_b"):
+        session[name].data[3, 4] = 0
+    return session
+
+
+def test_warnings_are_shown_in_every_run_that_gives_them():
+    session = session_with_a_hole()
+    tool = make_tool(session, "s_a", "s_b")
+    said = []
+    tool.observe(lambda event: said.append(event.new), "warned")
+    tool.run()
+    tool.run()
+    assert said == [EMPTY, "", EMPTY]
+    tool.n_components = 2
+    assert tool.warned == EMPTY
+    session["s_a"].data[3, 4] = 1
+    tool.run()
+    assert tool.warned == "" and tool.errors == {}
+
+
+def test_warnings_of_a_run_in_the_background_come_to_its_own_tool():
+    tool, other = (make_tool(session_with_a_hole(), "s_a", "s_b") for _ in range(2))
+    tool.background = True
+    tool.run()
+    tool._job.thread.join()
+    assert (tool.warned, other.warned) == (EMPTY, "")

@@ -192,6 +192,7 @@ def _work() -> tui.Group:
             tui.UItem("controller.percent", editor=progress),
         ),
         tui.Label("Entries have changed that ask for a new run.", visible_when="stale"),
+        tui.UItem("warned", style="readonly", resizable=True, visible_when="warned"),
         _message("messages.run"),
     )
 

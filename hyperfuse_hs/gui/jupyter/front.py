@@ -124,8 +124,9 @@ class Front:
         )
         progress = ipw.FloatProgress(min=0.0, max=1.0, layout=width("10rem"))
         bind(tool, "progress", progress)
-        stage, notice, stale = Note(), Note(), Note()
+        stage, notice, stale, warned = Note(), Note(), Note(), Note()
         self.widgets |= {"progress": progress, "stage": stage, "notice": notice, "stale": stale}
+        self.widgets["warned"] = warned
 
         def follow_run() -> None:
             stage.say(tool.stage)
@@ -135,10 +136,12 @@ class Front:
 
         follow(tool, "running, stage, result", follow_run)
         follow(tool, "notice", lambda: notice.say(tool.notice))
+        follow(tool, "warned", lambda: warned.say(tool.warned and f"Warning: {tool.warned}"))
         asks = "These entries ask for a new run."
         follow(tool, "stale", lambda: stale.say(asks if tool.stale else ""))
         return column(
             row(run, cancel, back, progress, stage, notice, stale),
+            warned,
             self._error("run"),
             self._error("candidates"),
         )
