@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs import varying
 from hyperfuse_hs.algorithms import coupling, rank, regression
 from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.algorithms.tall import crossed
@@ -212,11 +213,12 @@ def express_one(
         With factors and coupled principal components in the units of the data.
     """
     seen, joint = part.seen(scores.basis, basis)
-    scale = np.ones(len(basis)) if part.scale is None else part.scale
+    scale = varying.scale_of(part, len(basis))
     weight = design_weight(scale)[:, None]
-    factors = regression.factors_from_projection(
-        seen, joint, coordinates * weight, nonnegative=part.nonnegative and not signed
-    )
+    average = varying.averages(role[0], signed=signed)
+    factors = varying.fit(scores, part, basis, coordinates, average=average, errors=False).factors
+    if part.nonnegative and not signed:
+        factors = regression.nearest_nonnegative(crossed(seen, coordinates * weight), factors)
     # Rows of a modality with an intensity of its own are those of the basis times this ratio.
     ratio = weight / design_weight(scores.scale)[:, None]
     most = slice(

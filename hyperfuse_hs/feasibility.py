@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.algorithms import facets, factor_noise, feasible, regression
+from hyperfuse_hs import varying
+from hyperfuse_hs.algorithms import facets, factor_noise, feasible
 from hyperfuse_hs.algorithms.factor_noise import FactorEstimate
 from hyperfuse_hs.algorithms.purify import subtract
+from hyperfuse_hs.algorithms.tall import turned
 from hyperfuse_hs.noise_model import COUNTED
 from hyperfuse_hs.result import FusionResult, Scores
 from hyperfuse_hs.scaling import design_weight, row_divisor
 from hyperfuse_hs.unmixing import SIGNED
+from hyperfuse_hs.varying import scale_of
 
 LEAST_EVIDENCE = 3.0
 """Standard errors by which positions must show one component without another."""
@@ -115,12 +118,13 @@ def estimate_factors(scores: Scores, result: FusionResult, name: str) -> FactorE
     """
     part, kept = scores.modalities[name], ~result.excluded
     basis = result.basis[kept] * design_weight(scores.scale)[:, None]
-    scale = np.ones(int(kept.sum())) if part.scale is None else part.scale
+    scale = scale_of(part, int(kept.sum()))
     coordinates = result.coordinates[kept]
-    design = coordinates * design_weight(scale)[:, None]
-    seen, joint = part.seen(scores.basis, basis)
-    fitted = regression.factors_from_projection(seen, joint, design, nonnegative=False)
-    weights = factor_noise.regression_weights(seen, design, row_divisor(scale))
+    signed = result.options["unmixing"] in SIGNED
+    average = varying.averages(result.modalities[name].role, signed=signed)
+    fit = varying.fit(scores, part, basis, coordinates, average=average, errors=True)
+    fitted = fit.factors
+    weights = turned(fit.seen, fit.weights.T).T / np.sqrt(row_divisor(scale))
     counts = part.noise in COUNTED
     if counts:
         loadings = scale[:, None] * coordinates
@@ -133,7 +137,12 @@ def estimate_factors(scores: Scores, result: FusionResult, name: str) -> FactorE
     factors, covariance = np.zeros((p, size)), np.zeros((p, p, size))
     factors[:, ~part.excluded], covariance[:, :, ~part.excluded] = fitted, found
     count = part.gain if counts else 0.0
-    return FactorEstimate(factors, covariance, weights, count, part.signal_shape)
+    variation = fit.variation
+    if variation is not None:
+        spectra = np.zeros((p, size))
+        spectra[:, ~part.excluded] = variation.spectra
+        variation = replace(variation, spectra=spectra)
+    return FactorEstimate(factors, covariance, weights, count, part.signal_shape, variation)
 
 
 def limiting_factors(scores: Scores, result: FusionResult) -> dict[str, FactorEstimate]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.errors import scale_of
 from hyperfuse_hs.express import expand
 from hyperfuse_hs.result import FusionResult, ModalityScores, Scores
 from hyperfuse_hs.scaling import design_weight
+from hyperfuse_hs.varying import scale_of
 
 Floats = NDArray[np.float64]
 

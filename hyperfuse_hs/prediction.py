@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import composition
 from hyperfuse_hs.algorithms.products import RowProducts
-from hyperfuse_hs.errors import misfit_variance
 from hyperfuse_hs.feasibility import estimate_factors
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.noise_model import COUNTED
@@ -161,8 +160,8 @@ def _assemble(
     """Carry errors of the amounts, and those of the factors, into the predicted modality."""
     factors = result.modalities[name].factors
     estimate = estimate_factors(scores, result, name)
-    own = estimate.covariance + 0.0
-    own[np.arange(len(own)), np.arange(len(own))] += misfit_variance(scores, result, name, estimate)
+    # What is there differs from here as other crystals of the same phases do.
+    own = estimate.covariance + estimate.varying(everywhere=True)
     i, j = np.triu_indices(len(factors))
     twice = np.where(i == j, 1.0, 2.0)[:, None]
     squares = np.hstack([covariance[:, i, j], amounts[:, i] * amounts[:, j]])

@@ -60,10 +60,15 @@ class Coverage:
     def judge(self, label, h, source, phantom, order):
         for name in NAMES:
             truth = phantom.factors[name]
+            inside = held(source, truth, order, name)
+            for number, component in enumerate(phantom.components):
+                where = truth[number] > 0
+                part = [one[number] for one in inside]
+                self.count(label, f"interval {name}, {component}", part, where)
             error = h.get_factors(name).data[order] - truth
             near = np.abs(error) / source.get_factor_errors(name).data[order]
             self.count(label, name, [near <= 1, near <= 1.96], truth > 0)
-            self.count(label, f"interval {name}", held(source, truth, order, name), truth > 0)
+            self.count(label, f"interval {name}", inside, truth > 0)
         truth = np.moveaxis(phantom.abundances, -1, 0)
         spread = np.maximum(source.get_abundance_errors().data[order], 1e-12)
         near = np.abs(h.get_abundances().data[order] - truth) / spread
@@ -141,10 +146,28 @@ def test_only_modalities_that_vary_otherwise_have_a_misfit(fused):
     scores, result, _ = parts(fused)
     for name, misfit in (("EELS", False), ("EDS", False), ("Diffraction", True)):
         estimate = estimate_factors(scores, result, name)
-        found = errors.misfit_variance(scores, result, name, estimate)
+        found = errors.misfit_variance(estimate)
         assert found.any() == misfit
         if misfit:
-            assert np.median(found / estimate.covariance.diagonal().T) > 5
+            # Crystals elsewhere would differ from these far more than this scan leaves open.
+            elsewhere = errors.misfit_variance(estimate, everywhere=True)
+            assert np.median(elsewhere / estimate.covariance.diagonal().T) > 5
+            assert np.mean(elsewhere) > 3 * np.mean(found)
+
+
+def test_patterns_are_means_over_the_crystals_of_the_scan(fused):
+    phantom = hf.data.tio2_polymorphs(
+        scan=(24, 24), detector=(16, 16), eels_channels=128, eds_channels=128, random_state=3
+    )
+    truth = phantom.factors["Diffraction"].reshape(3, -1)
+    order = hf.metrics.match_components(fused.get_factors("EELS").data, phantom.factors["EELS"])
+    found = fused.get_factors("Diffraction").data.reshape(3, -1)[order]
+    inside = ~fused._result.excluded
+    design = phantom.abundances.reshape(-1, 3)[inside]
+    data = phantom.signals["Diffraction"].data.reshape(len(inside), -1)[inside]
+    least_squares = np.linalg.lstsq(design, data, rcond=None)[0]
+    error = np.linalg.norm(found - truth, axis=1)
+    assert (error < 0.7 * np.linalg.norm(least_squares - truth, axis=1)).all()
 
 
 def test_errors_of_the_abundances_add_to_those_of_the_factors(fused):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs.algorithms.varying import Variation
+
 LEAST_VARIANCE = 1e-3
 """Variance of a channel, over the mean of all, below which it counts as that: channels in which
 nothing happened to be counted are not known without error."""
@@ -28,6 +30,8 @@ class FactorEstimate:
         Value of one count in the data; 0 where the noise is Gaussian.
     shape
         Shape of a factor, of C elements.
+    variation
+        What varies besides the components; None where nothing does.
     """
 
     factors: NDArray[np.float64]
@@ -35,29 +39,13 @@ class FactorEstimate:
     weights: NDArray[np.float64]
     count: float
     shape: tuple[int, ...]
+    variation: Variation | None = None
 
-
-def regression_weights(
-    basis: NDArray[np.float64], design: NDArray[np.float64], divisor: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Weight of each position in factors fitted by `regression.factors_from_projection`.
-
-    Parameters
-    ----------
-    basis
-        ``(N, K)`` orthonormal.
-    design
-        ``(N, p)`` abundances, rows scaled as the data.
-    divisor
-        ``(N,)`` the rows of the data were divided by its root.
-
-    Returns
-    -------
-    ndarray
-        ``(p, N)`` W, the factors being ``W X`` where no constraint is active.
-    """
-    weights: NDArray[np.float64] = np.linalg.pinv(basis.T @ design) @ basis.T / np.sqrt(divisor)
-    return weights
+    def varying(self, *, everywhere: bool = False) -> NDArray[np.float64]:
+        """Covariance ``(p, p, C)`` that comes from what varies, see `Variation.covariance`."""
+        if self.variation is None:
+            return np.zeros((len(self.factors), *self.factors.shape))
+        return self.variation.covariance(everywhere=everywhere)
 
 
 def counting_covariance(

@@ -37,8 +37,35 @@ def factors_from_projection(
         Ann. Math. Stat. 11, 284 (1940), on errors in variables).
     """
     design = crossed(basis, abundances)
-    gram = design.T @ design
     cross = turned(projection.T, design).T.astype(np.float64)
-    if nonnegative:
-        return nonnegative_least_squares(gram, cross)
-    return np.asarray(np.linalg.lstsq(gram, cross, rcond=None)[0], dtype=np.float64)
+    fitted = np.asarray(np.linalg.lstsq(design.T @ design, cross, rcond=None)[0], dtype=np.float64)
+    return nearest_nonnegative(design, fitted) if nonnegative else fitted
+
+
+def projection_weights(
+    basis: NDArray[np.float64], abundances: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weights ``(p, K)`` of the projection in factors of either sign, as fitted above."""
+    return np.asarray(np.linalg.pinv(crossed(basis, abundances)), dtype=np.float64)
+
+
+def nearest_nonnegative(
+    design: NDArray[np.float64], factors: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Find the factors without negative values that are next to others, as the data see them.
+
+    Parameters
+    ----------
+    design
+        ``(K, p)`` abundances, projected as the data.
+    factors
+        ``(p, C)`` of either sign.
+
+    Returns
+    -------
+    ndarray
+        ``(p, C)`` minimiser E of ``|design (E - factors)|^2``: non-negative least squares, if the
+        factors are those of least squares.
+    """
+    gram = design.T @ design
+    return nonnegative_least_squares(gram, gram @ factors)

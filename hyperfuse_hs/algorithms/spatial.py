@@ -7,11 +7,12 @@ Biometrics 45, 123 (1989)).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 
 Floats = NDArray[np.float64]
 
@@ -32,15 +33,21 @@ class Scan:
         Of the scan.
     kept
         ``(N_all,)``, True = not excluded; N of them.
+    margin
+        Longest lag that matters; None: all.
     """
 
     shape: tuple[int, ...]
     kept: NDArray[np.bool_]
+    margin: float | None = None
 
     @property
     def padded(self) -> tuple[int, ...]:
         """Shape in which no map meets its own other end."""
-        return tuple(2 * size for size in self.shape)
+        if self.margin is None:
+            return tuple(2 * size for size in self.shape)
+        more = int(np.ceil(self.margin))
+        return tuple(int(next_fast_len(size + min(size, more), real=True)) for size in self.shape)
 
     def transform(self, maps: Floats) -> NDArray[np.complex128]:
         """Fourier transform of maps ``(N, k)``, padded with zeros, ``(k, ...)``."""
@@ -62,7 +69,7 @@ class Scan:
 
     def lags(self) -> list[Floats]:
         """Lag along each axis, in positions, that each element of a padded array stands for."""
-        steps = [np.minimum(np.arange(2 * n), 2 * n - np.arange(2 * n)) for n in self.shape]
+        steps = [np.minimum(np.arange(n), n - np.arange(n)) for n in self.padded]
         return list(np.meshgrid(*(s.astype(float) for s in steps), indexing="ij"))
 
     def pairs(self) -> Floats:
@@ -200,14 +207,21 @@ def neighbour_products(scan: Scan, left: Floats, reach: float) -> Floats:
     ndarray
         ``(r, r)``.
     """
-    distance = np.sqrt(np.sum(np.square(scan.lags()), axis=0)) / reach
-    kernel = np.where(distance < 1, 1 - 1.5 * distance + 0.5 * distance**3, 0.0)
-    response = np.fft.rfftn(kernel).real
+    alike = neighbour_filter(scan, reach)
     found = np.empty((left.shape[1],) * 2)
     for start in range(0, left.shape[1], BATCH):
         columns = slice(start, start + BATCH)
-        found[:, columns] = left.T @ scan.filtered(left[:, columns], response)
+        found[:, columns] = left.T @ alike(left[:, columns])
     return np.asarray((found + found.T) / 2)
+
+
+def neighbour_filter(scan: Scan, reach: float) -> Callable[[Floats], Floats]:
+    """Return what sums maps ``(N, k)`` over neighbours, with the kernel of `neighbour_products`."""
+    scan = replace(scan, margin=reach)
+    distance = np.sqrt(np.sum(np.square(scan.lags()), axis=0)) / reach
+    kernel = np.where(distance < 1, 1 - 1.5 * distance + 0.5 * distance**3, 0.0)
+    response = np.fft.rfftn(kernel).real
+    return lambda maps: scan.filtered(maps, response)
 
 
 def squared_form(matrix: Floats, columns: Floats) -> Floats:

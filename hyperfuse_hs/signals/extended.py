@@ -235,8 +235,9 @@ class ExtendedFusion(MeasuredFusion):
         result, shape = self._fusion(), self._fusion().modalities[name].signal_shape
         assert self._scores is not None
         estimate = estimate_factors(self._scores, result, name)
-        common = misfit_variance(self._scores, result, name, estimate)
-        white = np.maximum(self._factor_variance(name) - common, 0.0)
+        white = np.maximum(self._factor_variance(name) - misfit_variance(estimate), 0.0)
+        # References are of all orientations, so it counts what crystals elsewhere would give.
+        common = misfit_variance(estimate, everywhere=True)
         tem = self._templates[name]["metadata"].get("Acquisition_instrument", {}).get("TEM", {})
         disk = profiles.disk_of(axes, tem, disk_radius)
         factors, white, common = (

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hyperfuse_hs.algorithms import factor_noise
-from hyperfuse_hs.algorithms.regression import factors_from_projection
+from hyperfuse_hs.algorithms.regression import factors_from_projection, projection_weights
 
 
 def problem(seed=0, n=60, p=3, channels=8):
@@ -20,13 +20,13 @@ def test_weights_give_the_factors_of_the_regression():
     design = abundances * rng.uniform(0.5, 2, (len(abundances), 1))
     projection = basis.T @ (data / np.sqrt(divisor)[:, None])
     expected = factors_from_projection(basis, projection, design, nonnegative=False)
-    weights = factor_noise.regression_weights(basis, design, divisor)
+    weights = projection_weights(basis, design) @ basis.T / np.sqrt(divisor)
     np.testing.assert_allclose(weights @ data, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_covariance_of_counts_is_that_of_many_draws():
     rng, abundances, factors, basis = problem()
-    weights = factor_noise.regression_weights(basis, abundances, np.ones(len(abundances)))
+    weights = projection_weights(basis, abundances) @ basis.T
     draws = np.array([weights @ rng.poisson(abundances @ factors) for _ in range(4000)])
     found = factor_noise.counting_covariance(weights, abundances, factors)
     centred = draws - draws.mean(axis=0)
@@ -46,7 +46,7 @@ def test_covariance_of_counts_is_that_of_many_draws():
 @pytest.mark.parametrize("empty", [0.0, -2.0])
 def test_channels_without_counts_have_some_error(empty):
     _, abundances, factors, basis = problem()
-    weights = factor_noise.regression_weights(basis, abundances, np.ones(len(abundances)))
+    weights = projection_weights(basis, abundances) @ basis.T
     factors[:, 3] = empty
     found = factor_noise.counting_covariance(weights, abundances, factors)
     assert (np.linalg.eigvalsh(found.transpose(2, 0, 1)) > 0).all()

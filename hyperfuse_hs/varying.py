@@ -1,0 +1,188 @@
+"""What a modality has in store besides the components, and factors that are means over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperfuse_hs.algorithms import regression, spatial, varying
+from hyperfuse_hs.algorithms.noise import FEW_COUNTS
+from hyperfuse_hs.algorithms.rank import noise_edge, signal_strength, unevenness
+from hyperfuse_hs.algorithms.tall import crossed, turned
+from hyperfuse_hs.algorithms.varying import Variation
+from hyperfuse_hs.noise_model import COUNTED
+from hyperfuse_hs.result import ModalityScores, Scores
+from hyperfuse_hs.scaling import design_weight, row_divisor
+
+Floats = NDArray[np.float64]
+
+LEAST_SHARE = 0.1
+"""Part of a direction that has to be in the joint subspace for it to be looked at."""
+
+MOST = 64
+"""Directions of what varies that are looked at, the strongest."""
+
+STRONGEST = 16
+"""Of these, those that tell over which distance positions are alike."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Factors of a modality by a linear fit to its projection.
+
+    Parameters
+    ----------
+    seen
+        ``(N, K)`` directions that the data are projected on.
+    factors
+        ``(p, C)``, of either sign.
+    weights
+        ``(p, K)`` of the projected data in the factors.
+    variation
+        What varies, or None.
+    """
+
+    seen: Floats
+    factors: Floats
+    weights: Floats
+    variation: Variation | None = None
+
+
+def scale_of(part: ModalityScores, n_positions: int) -> Floats:
+    """Local intensity of a modality, ``(N,)``."""
+    return np.ones(n_positions) if part.scale is None else part.scale
+
+
+def look(scores: Scores, part: ModalityScores, basis: Floats) -> tuple[Floats, Floats]:
+    """Look at the data of a modality through the directions that it shares with a subspace.
+
+    Parameters
+    ----------
+    scores, part
+        All scores, and those of the modality.
+    basis
+        ``(N, R)`` orthonormal.
+
+    Returns
+    -------
+    seen : ndarray
+        ``(N, R')`` orthonormal: `basis`, or the part of it that the data are projected on.
+    joint : ndarray
+        ``(R', C)``, ``seen^T X``.
+    """
+    if part.turn is None:
+        return part.seen(scores.basis, basis)
+    own = part.directions(scores.basis)
+    left, values, _ = np.linalg.svd(own.T @ basis, full_matrices=False)
+    kept = left[:, values > LEAST_SHARE]
+    return own @ kept, kept.T @ part.projection
+
+
+def averages(role: str, *, signed: bool) -> bool:
+    """Tell whether factors are means over what varies: of modalities that define no components."""
+    return role != "lead" and not signed
+
+
+def fit(
+    scores: Scores,
+    part: ModalityScores,
+    basis: Floats,
+    coordinates: Floats,
+    *,
+    average: bool,
+    errors: bool,
+) -> Fit:
+    """Fit the factors of a modality.
+
+    Where a modality varies in more ways than the components do, such as diffraction of crystals
+    that lie differently, its factors are the means over the scan, by amount: see
+    `algorithms.varying`. Least squares otherwise, and where the components are defined by the
+    modality itself.
+
+    Parameters
+    ----------
+    scores, part
+        All scores, and those of the modality.
+    basis
+        ``(N, R)`` coupled scores.
+    coordinates
+        ``(N, p)`` abundances without constraints.
+    average
+        Whether factors are means over what varies; otherwise they are least squares, and only
+        their errors follow from it.
+    errors
+        Whether to say what varies also where it does not matter to the factors.
+
+    Returns
+    -------
+    Fit
+        Linear in the data.
+    """
+    weight = design_weight(scale_of(part, len(basis)))
+    design = coordinates * weight[:, None]
+    seen, joint = part.seen(scores.basis, basis)
+    weights = regression.projection_weights(seen, design)
+    factors = regression.factors_from_projection(seen, joint, design, nonnegative=False)
+    plain = Fit(seen, factors, weights)
+    if not errors and not average:
+        return plain
+    seen, joint = look(scores, part, basis)
+    rest = _Rest(part, seen, joint.astype(np.float64), crossed(seen, design))
+    left, strength, right = rest.found(plain.factors)
+    if not left.size:
+        return plain
+    scan = spatial.scan_of(scores.navigation_shape, scores.excluded)
+    strongest = slice(STRONGEST)
+    maps = turned(seen, left[:, strongest] * np.sqrt(strength[strongest]))
+    reach = spatial.correlation_range(scan, maps)
+    fields = varying.Fields(scan, design, weight, reach)
+    rows = turned(plain.seen, plain.weights.T).T
+    power, spectra = varying.divide_power(seen, design, left, right, rest.noise)
+    if average and power.any():
+        # The directions follow what varies: what is in none of them is not there.
+        noise = float(rest.noise.sum()) * seen.shape[1] / len(seen)
+        rows = fields.mean_weights(power, noise)
+        weights = crossed(rows.T, seen)
+        lacking = np.eye(len(weights)) - weights @ rest.design
+        weights = weights + lacking @ np.linalg.pinv(rest.design)
+        plain = Fit(seen, weights @ rest.joint, weights)
+        left, _, right = rest.found(plain.factors)
+        _, spectra = varying.divide_power(seen, design, left, right, rest.noise)
+    return replace(plain, variation=Variation(fields.spread_of(rows), spectra))
+
+
+class _Rest:
+    """What the components leave of a modality in the joint subspace, in units of its noise."""
+
+    def __init__(self, part: ModalityScores, seen: Floats, joint: Floats, design: Floats) -> None:
+        self.joint, self.design = joint, design
+        self.gain = max(part.gain, np.finfo(float).tiny)
+        self.divisor, variance = self._noise(part, seen)
+        self.noise = self.divisor * self.gain
+        self.channels = part.channels * float(np.mean(part.divisor / self.divisor))
+        self.edge = noise_edge(max(len(joint) - design.shape[1], 1), self.channels)
+        if variance is not None:
+            self.edge *= unevenness(np.eye(len(joint)), variance.T, self.channels).allowed.reach
+
+    def found(self, factors: Floats) -> tuple[Floats, Floats, Floats]:
+        """Find directions that stand out of the noise, their strength, and what is in them."""
+        white = (self.joint - self.design @ factors) / np.sqrt(self.noise)
+        values, left = np.linalg.eigh(white @ white.T)
+        values, left = np.sqrt(np.maximum(values[::-1], 0.0)), left[:, ::-1]
+        count = min(int(np.count_nonzero(values > self.edge)), MOST)
+        strength = signal_strength(values[:count], len(white), self.channels)
+        left = left[:, :count]
+        return left, strength, (left.T @ white) * np.sqrt(self.noise)
+
+    def _noise(self, part: ModalityScores, seen: Floats) -> tuple[Floats, Floats | None]:
+        """Return what to divide channels by, and the variance ``(R, C)`` of their noise then."""
+        if part.noise not in COUNTED:
+            return part.divisor, None
+        rows = row_divisor(scale_of(part, len(seen)))[:, None]
+        squares = seen**2
+        divisor = np.maximum(part.divisor, FEW_COUNTS * self.gain * squares.shape[1] / len(squares))
+        through = (squares / np.sqrt(rows)).T @ seen
+        constant = np.sum(squares / rows, axis=0)[:, None] * part.offset / divisor
+        return divisor, np.maximum(through @ (self.joint / divisor), 0.0) + constant
