@@ -23,6 +23,7 @@ LAYERS = (
         "scaling",
         "unmixing",
         "express",
+        "varying",
         "residuals",
         "joint",
         "lead",
