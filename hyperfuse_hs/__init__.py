@@ -10,10 +10,11 @@ from hyperspy.signal import BaseSignal
 from hyperfuse_hs import cache, data
 from hyperfuse_hs.algorithms import metrics
 from hyperfuse_hs.fusion import fuse, fuse_method
+from hyperfuse_hs.registration import register
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "cache", "data", "fuse", "metrics"]
+__all__ = ["__version__", "cache", "data", "fuse", "metrics", "register"]
 
 
 def _bind() -> None:

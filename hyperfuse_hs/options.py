@@ -20,8 +20,15 @@ SHORT_NAMES = {"EELS": "EELS", "EDS": "EDS", "diffraction": "Diffraction"}
 ROLE_CHOICES = ("auto", *ROLES)
 
 
-def check_signals(signals: Sequence[Any]) -> None:
+def check_signals(signals: Sequence[Any], verb: str = "fuse") -> None:
     """Refuse what is no real signal, and the same signal twice.
+
+    Parameters
+    ----------
+    signals
+        What the user has given.
+    verb
+        What for.
 
     Raises
     ------
@@ -31,12 +38,12 @@ def check_signals(signals: Sequence[Any]) -> None:
         No signal, or the same one twice.
     """
     if not signals:
-        raise ValueError("Expected at least one signal to fuse. Got none.")
+        raise ValueError(f"Expected at least one signal to {verb}. Got none.")
     for signal in signals:
         if not isinstance(signal, BaseSignal):
             raise TypeError(
-                f"Expected HyperSpy signals to fuse. Got {type(signal).__name__}. Load files with "
-                "hs.load, and turn arrays into signals, e.g. hs.signals.Signal1D(array)."
+                f"Expected HyperSpy signals to {verb}. Got {type(signal).__name__}. Load files "
+                "with hs.load, and turn arrays into signals, e.g. hs.signals.Signal1D(array)."
             )
         dtype = signal.data.dtype
         if dtype.kind not in "buif":
