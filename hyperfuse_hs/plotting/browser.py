@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,8 @@ from hyperfuse_hs.plotting.panels import (
 COLUMNS = 3
 PANEL = (2.75, 2.3)
 """Width and height of a panel [inch]."""
+LINE = 18
+"""Longest line of a title, in characters: what is beside the narrowest panel is cut off."""
 RESIDUAL_COLOURS = "PuOr_r"
 CURVE_ERRORS = 1.96
 """Standard errors that the band of abundances along a line extends to either side."""
@@ -136,7 +139,7 @@ def plot_component(
         if errors_ is not None:
             ends = [np.asarray(end.data[component], float) for end in errors_.factors[name]]
         axes = panels.pop(0)
-        axes.set_title(f"{name} ({h._result.modalities[name].role})", fontsize=TITLE_SIZE)
+        _head(axes, f"{name} ({h._result.modalities[name].role})")
         if kind == 2:
             _draw_pattern(axes, signal, values)
             _draw_width(panels.pop(0), signal, name, ends)
@@ -182,7 +185,7 @@ def plot_residuals(
         )
     panels = _panels(len(residuals), figure)
     for axes, (name, signal) in zip(panels, residuals.items(), strict=True):
-        axes.set_title(name, fontsize=TITLE_SIZE)
+        _head(axes, name)
         values = np.asarray(signal.data, dtype=float)
         if values.ndim == 1:
             axis = h.axes_manager.navigation_axes[0]
@@ -300,6 +303,11 @@ def _draw_pattern(axes: Axes, signal: Any, values: NDArray[np.float64]) -> None:
     bar.ax.tick_params(labelsize=SMALL_SIZE)
 
 
+def _head(axes: Axes, text: str) -> None:
+    """Write the title of a panel, on as many lines as fit the narrowest one."""
+    axes.set_title(textwrap.fill(text, LINE), fontsize=TITLE_SIZE)
+
+
 def _draw_width(
     axes: Axes, signal: Any, name: str, ends: Sequence[NDArray[np.float64]] | None
 ) -> None:
@@ -307,7 +315,7 @@ def _draw_width(
     if ends is None:
         axes.set_axis_off()
         return
-    axes.set_title(f"{name}: ± (95 %)", fontsize=TITLE_SIZE)
+    _head(axes, f"{name}: ±\N{NO-BREAK SPACE}(95\N{NO-BREAK SPACE}%)")
     _draw_pattern(axes, signal, (ends[1] - ends[0]) / 2)
 
 

@@ -7,6 +7,8 @@ import time
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from traits.observation.api import pop_exception_handler, push_exception_handler
 
 import hyperfuse_hs as hf
@@ -767,3 +769,20 @@ def test_warnings_of_a_run_in_the_background_come_to_its_own_tool():
     tool.run()
     tool._job.thread.join()
     assert (tool.warned, other.warned) == (EMPTY, "")
+
+
+def test_titles_fit_the_narrowest_panels():
+    tool = make_tool(make_session(), "s_a", "s_b", "s_4d", "haadf")
+    names = {"s_a": "EELS", "s_b": "EDS", "s_4d": "Diffraction", "haadf": "Inner ring, HAADF"}
+    for variable, name in names.items():
+        candidate(tool, variable).name = name
+    tool.run()
+    figure = Figure(figsize=(6.36, 4.8), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    tool.draw_component(figure)
+    figure.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title()]
+    assert len(boxes) == 6
+    assert all(box.x0 >= 0 and box.x1 <= 636 for box in boxes)
+    for k, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[k + 1 :])
