@@ -34,6 +34,12 @@ class Candidate(t.HasTraits):
     errors = t.Dict(t.Str, t.Str, desc="message beside each of these")
 
 
+def why_not(item: Candidate) -> str:
+    """Say why a signal does not fit and what makes it fit, or nothing where it does."""
+    hint = f" Try {item.hint}" if item.hint else ""
+    return "" if item.fits else f"{item.reason}{hint}"
+
+
 def session_variables() -> dict[str, Any]:
     """Variables of the IPython session, if there is one."""
     try:

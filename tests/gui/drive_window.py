@@ -82,6 +82,13 @@ class Driver:
             assert time.monotonic() < end, f"Waited in vain; the window says: {self.texts()}"
             QTest.qWait(20)
 
+    def pick(self, title):
+        """Choose one of the figures."""
+        boxes = self.shown(QtWidgets.QComboBox)
+        (box, *_) = (item for item in boxes if item.findText("Scree") >= 0)
+        box.setCurrentText(title)
+        box.activated.emit(box.currentIndex())
+
     def picture(self):
         """What the figure shows, as data that change with it."""
         canvas = next(item for item in self.shown(QtWidgets.QWidget) if hasattr(item, "figure"))
@@ -102,6 +109,8 @@ def session():
     """Variables of an IPython session."""
     phantom = hf.data.tio2_polymorphs(scan=(24, 24), detector=(24, 24), eels_channels=256)
     eels, eds, diffraction = phantom.signals.values()
+    for signal in (eels, eds, diffraction):
+        signal.data[12, 12] = 0
     slow = diffraction.as_lazy()
     slow.data = slow.data.rechunk((4, 4, 24, 24)).map_blocks(read_slowly, dtype=slow.data.dtype)
     names = {"s_eels": eels, "s_edx": eds, "s_4d": diffraction, "s_slow": slow}
@@ -120,7 +129,13 @@ def main(folder):
     driver.until(window.isVisible)
     assert window.width() <= 1280 and window.height() <= 800, window.size()
 
-    # What cannot be fused says why when it is looked at.
+    # What cannot be fused says why in its row, and in full when it is looked at.
+    model = driver.table.model()
+    told = model.index(driver.row("EDS 2"), model.columnCount() - 1)
+    grey = told.data(QtCore.Qt.ForegroundRole)
+    assert "must share one navigation shape" in told.data(), told.data()
+    assert "must share one navigation shape" in told.data(QtCore.Qt.ToolTipRole)
+    assert QtGui.QBrush(grey).color() == QtGui.QColor("grey"), grey
     driver.cell(driver.row("EDS 2"), "Name")
     driver.until(lambda: "must share one navigation shape" in driver.texts())
     driver.tick("Diffraction")
@@ -134,6 +149,7 @@ def main(folder):
     driver.until(lambda: not driver.button("Run").isEnabled())
     driver.until(lambda: "components stand out of the noise" in driver.texts())
     driver.until(driver.button("Write back").isEnabled)
+    assert "1 probe position(s) without any counts are excluded." in driver.texts()
     before = driver.picture()
     driver.shoot("component")
     numbers = driver.shown(QtWidgets.QSpinBox)
@@ -156,14 +172,21 @@ def main(folder):
     code = QtGui.QApplication.clipboard().text()
     assert code.startswith("h = s_eels.fuse(") and "s_4d" in code, code
     for title in ("All components", "Scree"):
-        (box, *_) = (
-            item for item in driver.shown(QtWidgets.QComboBox) if item.findText("Scree") >= 0
-        )
         before = driver.picture()
-        box.setCurrentText(title)
-        box.activated.emit(box.currentIndex())
+        driver.pick(title)
         driver.until(lambda before=before: driver.picture() != before)
         driver.shoot(title.split()[0].lower())
+    driver.pick("Residuals")
+    driver.until(lambda: driver.button("Compute residuals").isEnabled())
+    before = driver.picture()
+    driver.click("Compute residuals")
+    driver.until(lambda: driver.picture() != before)
+    driver.until(driver.button("Run").isEnabled)
+    driver.shoot("residuals")
+    eds.learning_results.bss_factors = None
+    driver.click("Write back")
+    driver.until(lambda: "Written onto the learning results of EELS, EDS" in driver.texts())
+    assert eds.learning_results.bss_factors.shape[1] == 3
     window.close()
     print("done")
 

@@ -143,5 +143,5 @@ def test_a_fusion_in_a_window_on_a_screen(screen, pictures):
     )
     assert done.stdout.endswith("done\n"), done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    for name in ("entry", "component", "all", "scree"):
+    for name in ("entry", "component", "all", "scree", "residuals"):
         assert (pictures / f"window_{name}.png").stat().st_size > 10_000

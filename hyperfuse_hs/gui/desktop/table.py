@@ -9,7 +9,7 @@ import traitsui.api as tui
 from pyface.qt import QtCore
 from traitsui.qt.extra.checkbox_renderer import CheckboxRenderer
 
-from hyperfuse_hs.gui.candidates import Candidate
+from hyperfuse_hs.gui.candidates import Candidate, why_not
 from hyperfuse_hs.gui.tool import Fuser
 from hyperfuse_hs.noise_model import NOISE_KINDS
 
@@ -48,7 +48,9 @@ class CandidateColumn(tui.ObjectColumn):
 
     def get_tooltip(self, object: Candidate) -> str:
         """Return what is wrong, or what the signal is."""
-        return object.errors.get(self.name) or object.reason or object.description
+        if self.name in object.errors:
+            return object.errors[self.name]
+        return "\n".join(filter(None, [object.description, why_not(object)]))
 
     def is_editable(self, object: Candidate) -> bool:
         """Return whether the entry can be changed."""
@@ -59,6 +61,14 @@ class CandidateColumn(tui.ObjectColumn):
         if self.choices is None:
             return super().get_editor(object)
         return tui.EnumEditor(values=self.choices(), evaluate=str, auto_set=False)
+
+
+class SignalColumn(CandidateColumn):
+    """What a signal is; where it does not fit, why."""
+
+    def get_value(self, object: Candidate) -> str:
+        """Return the text of the cell."""
+        return why_not(object) or object.description
 
 
 def candidate_table(tool: Fuser) -> tui.TableEditor:
@@ -76,9 +86,7 @@ def candidate_table(tool: Fuser) -> tui.TableEditor:
             ),
             CandidateColumn(name="weight", label="Weight"),
             CandidateColumn(name="signal_mask", label="Mask", choices=lambda: ["", *arrays()]),
-            CandidateColumn(
-                name="description", label="Signal", editable=False, resize_mode="stretch"
-            ),
+            SignalColumn(name="description", label="Signal", editable=False, resize_mode="stretch"),
         ],
         selected="controller.selected",
         sortable=False,

@@ -8,7 +8,7 @@ import traits.api as t
 import traitsui.api as tui
 from matplotlib.figure import Figure
 
-from hyperfuse_hs.gui.candidates import Candidate
+from hyperfuse_hs.gui.candidates import Candidate, why_not
 
 FIGURES = {
     "Component": "draw_component",
@@ -92,8 +92,7 @@ class FuserWindow(tui.Controller):
             for entry, text in item.errors.items()
         ]
         if self.selected is not None and not self.selected.fits:
-            hint = f" Try {self.selected.hint}" if self.selected.hint else ""
-            lines.append(f"{self.selected.name}: {self.selected.reason}{hint}")
+            lines.append(f"{self.selected.name}: {why_not(self.selected)}")
         self.about = "\n".join(lines)
 
     @t.observe("shown,model.[result,component,residuals,bands]")
