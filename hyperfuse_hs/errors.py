@@ -9,7 +9,7 @@ from hyperfuse_hs.algorithms import abundance_noise, spatial
 from hyperfuse_hs.algorithms.abundance import nonnegative_abundances, simplex_abundances
 from hyperfuse_hs.algorithms.factor_noise import FactorEstimate
 from hyperfuse_hs.feasibility import estimate_factors
-from hyperfuse_hs.lead_noise import LeadNoise, vertices
+from hyperfuse_hs.lead_noise import LeadNoise, corners
 from hyperfuse_hs.result import FusionResult, Scores
 from hyperfuse_hs.scaling import design_weight
 from hyperfuse_hs.unmixing import SIGNED
@@ -125,10 +125,3 @@ def abundance_errors(result: FusionResult, noise: LeadNoise) -> Floats:
         None if shares is None or not simplex else shares[kept],
     )
     return errors
-
-
-def corners(result: FusionResult, noise: LeadNoise) -> Floats:
-    """Endmembers as rows of lead scores without weight, ``(p, K)``."""
-    if result.options["unmixing"] == "nmf":
-        return np.asarray(np.linalg.pinv(noise.coordinates), dtype=np.float64)
-    return noise.lead.lift(vertices(result, noise))

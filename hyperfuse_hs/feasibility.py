@@ -131,7 +131,9 @@ def estimate_factors(scores: Scores, result: FusionResult, name: str) -> FactorE
         without = part.offset * (weights @ weights.T)[:, :, None]
         found = factor_noise.counting_covariance(weights, loadings, fitted) + without
         found = part.gain * found
+        own = part.gain * factor_noise.own_variance(weights, loadings)
     else:
+        own = np.zeros(len(fitted))
         found = part.gain * (weights @ weights.T)[:, :, None] * part.divisor
     p, size = len(fitted), part.excluded.size
     factors, covariance = np.zeros((p, size)), np.zeros((p, p, size))
@@ -142,7 +144,7 @@ def estimate_factors(scores: Scores, result: FusionResult, name: str) -> FactorE
         spectra = np.zeros((p, size))
         spectra[:, ~part.excluded] = variation.spectra
         variation = replace(variation, spectra=spectra)
-    return FactorEstimate(factors, covariance, weights, count, part.signal_shape, variation)
+    return FactorEstimate(factors, covariance, weights, count, part.signal_shape, own, variation)
 
 
 def limiting_factors(scores: Scores, result: FusionResult) -> dict[str, FactorEstimate]:

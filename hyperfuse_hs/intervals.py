@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from hyperfuse_hs.algorithms.confidence import bounded_interval
+from hyperfuse_hs.feasibility import estimate_factors
 from hyperfuse_hs.lead_noise import LeadNoise
 from hyperfuse_hs.result import FusionResult, Scores
 from hyperfuse_hs.unmixing import SIGNED
@@ -87,12 +88,17 @@ def factor_interval(
     Returns
     -------
     lower, upper : ndarray
-        ``(p, C_all)``, NaN in excluded channels: the factors and so many standard errors either
-        way; not negative where the data never are. Counts in single channels are too few, and
-        crystals too various, for intervals that rely on the tails near zero.
+        ``(p, C_all)``, NaN in excluded channels: what the factors found agree with, given the
+        variance that they would have if it were true (as the score interval of E. B. Wilson,
+        J. Am. Stat. Assoc. 22, 209 (1927)); not negative where the data never are. Where there are
+        many counts, these are so many standard errors either way. Where there are few, they reach
+        higher, and hold the truth too often rather than not often enough.
     """
     signed = result.options["unmixing"] in SIGNED
     low = 0.0 if scores.modalities[name].nonnegative and not signed else -np.inf
     factors = result.modalities[name].factors
-    reach = norm.ppf((1 + level) / 2) * errors
-    return np.maximum(factors - reach, low), factors + reach
+    deviate = norm.ppf((1 + level) / 2)
+    own = np.broadcast_to(estimate_factors(scores, result, name).own, len(factors))[:, None]
+    rise = deviate**2 * own / 2
+    reach = np.hypot(deviate * errors, rise)
+    return np.maximum(factors + rise - reach, low), factors + rise + reach

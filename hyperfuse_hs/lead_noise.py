@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs.algorithms import coupling
 from hyperfuse_hs.algorithms.coupling import Coupling
 from hyperfuse_hs.joint import settle
 from hyperfuse_hs.lead import LeadScores, lead_plane
@@ -40,6 +41,9 @@ class LeadNoise:
         ``(k, K)`` how lead scores are made of these.
     coordinates
         ``(K, p)`` how the coordinates of the result follow from lead scores (without weight).
+    unknown
+        ``(K,)`` variance of lead scores (without weight) that are no more than noise: where a
+        position truly is between the components found, such scores do not tell.
     """
 
     lead: LeadScores
@@ -48,11 +52,12 @@ class LeadNoise:
     raw: NDArray[np.float64]
     mixing: NDArray[np.float64]
     coordinates: NDArray[np.float64]
+    unknown: NDArray[np.float64]
 
     @property
     def position_variance(self) -> NDArray[np.float64]:
         """Variance of the noise of lead scores without weight, ``(N, K)``."""
-        return self.filtered / self.lead.weight[:, None] ** 2
+        return self.filtered / self.lead.weight[:, None] ** 2 + self.unknown
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw noise of the lead scores without weight, ``(N, K)``, alike where positions are."""
@@ -87,7 +92,11 @@ def lead_noise(scores: Scores, result: FusionResult, choices: Choices) -> LeadNo
     coordinates = result.coordinates[~result.excluded]
     rows = np.hstack([lead.whitened, np.ones((len(coordinates), 1))])
     slopes = np.asarray(np.linalg.lstsq(rows, coordinates, rcond=None)[0][:-1], dtype=float)
-    return LeadNoise(lead, coupled.basis, coupled.lead_noise, raw, mixing, slopes)
+    unknown = np.zeros(len(slopes))
+    found = LeadNoise(lead, coupled.basis, coupled.lead_noise, raw, mixing, slopes, unknown)
+    seen = coupling.significant_count(result.lead_values, result.lead_edges)
+    unknown[seen:] = np.ptp(corners(result, found), axis=0)[seen:] ** 2
+    return found
 
 
 def vertices(result: FusionResult, noise: LeadNoise) -> NDArray[np.float64]:
@@ -95,6 +104,13 @@ def vertices(result: FusionResult, noise: LeadNoise) -> NDArray[np.float64]:
     coordinates = result.coordinates[~result.excluded]
     found = np.linalg.lstsq(coordinates, noise.lead.coordinates, rcond=None)[0]
     return np.asarray(found, dtype=np.float64)
+
+
+def corners(result: FusionResult, noise: LeadNoise) -> NDArray[np.float64]:
+    """Endmembers as rows of lead scores without weight, ``(p, K)``."""
+    if result.options["unmixing"] == "nmf":
+        return np.asarray(np.linalg.pinv(noise.coordinates), dtype=np.float64)
+    return noise.lead.lift(vertices(result, noise))
 
 
 def _origin(

@@ -30,6 +30,9 @@ class FactorEstimate:
         Value of one count in the data; 0 where the noise is Gaussian.
     shape
         Shape of a factor, of C elements.
+    own
+        ``(p,)`` variance of a factor in a channel, per unit of it there; 0 where noise does not
+        grow with the data.
     variation
         What varies besides the components; None where nothing does.
     """
@@ -39,6 +42,7 @@ class FactorEstimate:
     weights: NDArray[np.float64]
     count: float
     shape: tuple[int, ...]
+    own: NDArray[np.float64] | float = 0.0
     variation: Variation | None = None
 
     def varying(self, *, everywhere: bool = False) -> NDArray[np.float64]:
@@ -74,6 +78,14 @@ def counting_covariance(
     # What is missing is added to all factors in proportion, so that the matrices stay positive.
     lacking = np.maximum(least - total, 0.0) / max(float(shares.diagonal().sum()), 1e-300)
     return np.asarray(shares @ (means + lacking), dtype=np.float64)
+
+
+def own_variance(
+    weights: NDArray[np.float64], loadings: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Variance ``(p,)`` that counts of a factor itself add to it, per unit; as above."""
+    own = np.einsum("kn,kn,nk->k", weights, weights, np.maximum(loadings, 0.0), optimize=True)
+    return np.asarray(own, dtype=np.float64)
 
 
 def combined_variance(

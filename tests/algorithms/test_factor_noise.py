@@ -52,3 +52,15 @@ def test_channels_without_counts_have_some_error(empty):
     assert (np.linalg.eigvalsh(found.transpose(2, 0, 1)) > 0).all()
     variance = np.einsum("kkc->c", found)
     assert 0 < variance[3] <= factor_noise.LEAST_VARIANCE * variance.max()
+
+
+def test_counts_of_a_factor_add_to_its_own_variance_in_proportion():
+    _, abundances, factors, basis = problem()
+    weights = projection_weights(basis, abundances) @ basis.T
+    own = factor_noise.own_variance(weights, abundances)
+    before = factor_noise.counting_covariance(weights, abundances, factors).diagonal().T
+    for k in range(3):
+        more = factors.copy()
+        more[k] += 10.0
+        after = factor_noise.counting_covariance(weights, abundances, more).diagonal().T
+        np.testing.assert_allclose((after - before)[k], 10.0 * own[k], rtol=1e-9)
