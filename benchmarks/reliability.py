@@ -18,7 +18,7 @@ Values = NDArray[np.float64]
 EDGES = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0)
 """Of the bins of probabilities."""
 
-WITHIN = 0.1
+WITHIN = 0.05
 """How near to the mean probability of a bin the part of it that is so should be."""
 
 

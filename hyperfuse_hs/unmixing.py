@@ -101,18 +101,13 @@ def unmix_simplex(
     elif method == "face_mixture":
         found = faces.face_mixture(points, n_components, noise, random_state=seed)
         endmembers = found.endmembers
-        prior = face_posterior.learn_shares(
-            points,
-            endmembers,
-            noise,
-            found.faces,
-            found.weights,
-            np.random.default_rng(seed),
+        rng = np.random.default_rng(seed)
+        known = face_posterior.face_probabilities(
+            points, endmembers, noise, found.faces, found.weights, rng
         )
-        posterior = face_posterior.face_posterior(points, endmembers, noise, prior)
         extra = {
             "face_sets": found.faces,
-            "face_posterior": posterior,
+            "face_posterior": known.posterior,
             "facet_support": found.facet_support,
             "log_likelihood": found.log_likelihood,
             "start_log_likelihoods": found.start_log_likelihoods,

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 
 from hyperfuse_hs.algorithms.face_geometry import list_faces
-from hyperfuse_hs.algorithms.face_posterior import EXPONENTS, face_posterior, learn_shares
+from hyperfuse_hs.algorithms.face_posterior import EXPONENTS, face_probabilities
 
 SIGMA = 0.03
 
 
-def draw(seed, p, exponent, n=3000, *, edge=None):
-    """Positions on random faces, of abundances that spread in one way or, on edges, in another."""
+def draw(seed, p, exponent, n=3000, *, edge=None, unlike=1.0):
+    """Positions on random faces, of abundances that spread in one way or, on edges, in another.
+
+    At the first endmember the noise along the last axis is `unlike` times what is stated.
+    """
     rng = np.random.default_rng([seed, p])
     corners = 2 * rng.standard_normal((p, p - 1)) + 3 * np.eye(p)[:, : p - 1]
     faces = list_faces(p, 3)
@@ -24,23 +27,28 @@ def draw(seed, p, exponent, n=3000, *, edge=None):
         abundances[rows[:, None], np.array(face)] = shares
     scale = np.linalg.svd(corners - corners.mean(axis=0), compute_uv=False)[-1]
     noise = (SIGMA * scale * rng.uniform(0.5, 1.5, n)) ** 2
-    scores = abundances @ corners + np.sqrt(noise)[:, None] * rng.standard_normal((n, p - 1))
+    moved = np.sqrt(noise)[:, None] * rng.standard_normal((n, p - 1))
+    moved[:, -1] *= np.sqrt(1 + (unlike**2 - 1) * abundances[:, 0])
+    scores = abundances @ corners + moved
     return scores, corners, noise, faces, true
 
 
 def find(drawn):
     scores, corners, noise, faces, _ = drawn
     even = np.full(len(faces), 1 / len(faces))
-    return learn_shares(scores, corners, noise, faces, even, np.random.default_rng(0))
+    return face_probabilities(scores, corners, noise, faces, even, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("p", [3, 4])
-@pytest.mark.parametrize(("exponent", "edge"), [(1.0, None), (0.5, None), (3.0, 1.0), (1.0, 3.0)])
-def test_probabilities_are_right_as_often_as_they_say(p, exponent, edge):
+@pytest.mark.parametrize(
+    ("exponent", "edge", "unlike"),
+    [(1.0, None, 1.0), (0.5, None, 1.0), (3.0, 1.0, 1.0), (1.0, 3.0, 1.0), (1.0, None, 3.0)],
+)
+def test_probabilities_are_right_as_often_as_they_say(p, exponent, edge, unlike):
     stated, so = [], []
     for seed in range(3):
-        drawn = draw(seed, p, exponent, edge=edge)
-        posterior = face_posterior(*drawn[:3], find(drawn))
+        drawn = draw(seed, p, exponent, edge=edge, unlike=unlike)
+        posterior = find(drawn).posterior
         np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-12)
         stated.append(posterior.ravel())
         so.append((np.arange(posterior.shape[1]) == drawn[4][:, None]).ravel())
@@ -55,9 +63,16 @@ def test_probabilities_are_right_as_often_as_they_say(p, exponent, edge):
 def test_shares_are_those_of_the_positions():
     drawn = draw(0, 4, 1.0)
     prior = find(drawn)
-    true = np.bincount(drawn[4], minlength=len(prior.faces)) / len(drawn[4])
+    true = np.bincount(drawn[4], minlength=len(drawn[3])) / len(drawn[4])
     assert prior.shares.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(prior.shares.sum(axis=1), true, atol=0.03)
+
+
+def test_noise_is_learnt_where_one_endmember_is_alone():
+    found = find(draw(0, 4, 1.0, unlike=3.0)).covariances
+    np.testing.assert_allclose(np.trace(found[0]), 3 - 1 + 3.0**2, rtol=0.2)
+    assert np.linalg.eigvalsh(found[0])[-1] == pytest.approx(3.0**2, rel=0.2)
+    np.testing.assert_allclose(np.trace(found[1:], axis1=1, axis2=2), 3.0, rtol=0.2)
 
 
 def test_abundances_in_the_middle_have_a_large_exponent():
@@ -70,8 +85,8 @@ def test_abundances_in_the_middle_have_a_large_exponent():
 def test_faces_of_weight_zero_stay_so():
     scores, corners, noise, faces, _ = draw(1, 4, 1.0, 500)
     weights = np.array([float(len(face) < 3) for face in faces])
-    prior = learn_shares(scores, corners, noise, faces, weights, np.random.default_rng(0))
-    posterior = face_posterior(scores, corners, noise, prior)
+    rng = np.random.default_rng(0)
+    posterior = face_probabilities(scores, corners, noise, faces, weights, rng).posterior
     assert np.all(posterior[:, weights == 0] == 0)
     np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-12)
 
@@ -80,5 +95,5 @@ def test_turned_moved_scaled_scores_give_the_same_probabilities():
     scores, corners, noise, faces, _ = drawn = draw(2, 4, 1.0, 500)
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
     moved = 5 * scores @ turn + 2, 5 * corners @ turn + 2, 25 * noise
-    found = face_posterior(*moved, find((*moved, faces, None)))
-    np.testing.assert_allclose(found, face_posterior(*drawn[:3], find(drawn)), atol=1e-6)
+    found = find((*moved, faces, None)).posterior
+    np.testing.assert_allclose(found, find(drawn).posterior, atol=1e-6)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hyperfuse_hs.algorithms.face_geometry import list_faces, pad_faces
 from hyperfuse_hs.algorithms.face_kernel import outer_products
-from hyperfuse_hs.algorithms.face_posterior import face_posterior, learn_shares
+from hyperfuse_hs.algorithms.face_posterior import face_probabilities
 from hyperfuse_hs.algorithms.face_problem import FaceProblem
 from hyperfuse_hs.algorithms.face_search import Climb, climb, first_guess, log_prior
 from hyperfuse_hs.algorithms.faces import face_mixture
@@ -208,8 +208,8 @@ def test_posterior_rows_sum_to_one_and_find_the_faces():
     scores, noise, _, abundances = mixture(interfaces, 3, sigma=0.02)
     fit = face_mixture(scores, 4, noise, random_state=0)
     rng = np.random.default_rng(0)
-    prior = learn_shares(scores, fit.endmembers, noise, fit.faces, fit.weights, rng)
-    posterior = face_posterior(scores, fit.endmembers, noise, prior)
+    known = face_probabilities(scores, fit.endmembers, noise, fit.faces, fit.weights, rng)
+    posterior = known.posterior
     np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-12)
     sizes = np.array([len(face) for face in fit.faces])
     found = posterior @ (sizes == 1)
