@@ -126,9 +126,8 @@ def finish(
     variance = None
     if rows is not None:
         left, right = _noise_profile(scores, basis, model, row_scale, count)
-        expected = np.maximum(left @ right.sum(axis=0) / model.channels, LEAST_EXPECTED)
-        profile = left * (rows / expected)[:, None]
-        uneven = rank.unevenness(profile, right, model.channels).allowed
+        uneven = rank.unevenness(*_as_counted(left, right, rows, model), model.channels)
+        uneven = uneven.allowed if model.kind in COUNTED else uneven
         count, gain = _rank(values, energy, size, model, uneven)
         mixing = right.T @ basis.astype(np.float64) ** 2
         variance = turned(left.astype(precision(size, mixing.shape[1])), mixing)
@@ -164,7 +163,13 @@ def _noise_profile(
     row_scale: NDArray[np.float64] | None,
     count: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Variance of the whitened noise of counts, their mean and the offset: (N, r) and (C, r)."""
+    """Variance of the whitened noise of counts, their mean and the offset: (N, r) and (C, r).
+
+    Noise that does not follow counts is that of the divided rows.
+    """
+    if model.kind not in COUNTED:
+        even = np.full((len(basis), 1), model.channels / len(basis))
+        return 1 / (np.ones(len(scores)) if row_scale is None else row_scale)[:, None], even
     kept = slice(min(max(count, 1), PROFILE_RANK))
     rows = np.ones(len(scores)) if row_scale is None else row_scale
     left = scores[:, kept] / np.sqrt(rows)[:, None]
@@ -173,6 +178,23 @@ def _noise_profile(
         return left, right
     offset = model.offset / model.divisor
     return np.hstack([left, 1 / rows[:, None]]), np.hstack([right, offset[:, None]])
+
+
+def _as_counted(
+    left: NDArray[np.float64],
+    right: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    model: NoiseModel,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scale a profile ``(N, r)`` and ``(C, r)`` to the mean variance of the counts of each row.
+
+    Where hardly any is predicted, or less than none, it is taken as the same in all channels.
+    """
+    expected = left @ right.sum(axis=0) / model.channels
+    short = np.maximum(LEAST_EXPECTED - expected, 0.0)
+    even = np.full((len(right), 1), model.channels / len(right))
+    profile = np.hstack([left, short[:, None]]) * (rows / (expected + short))[:, None]
+    return profile, np.hstack([right, even])
 
 
 def _uneven_rows(rows: NDArray[np.float64] | None, model: NoiseModel) -> rank.Unevenness:
@@ -203,10 +225,11 @@ def row_variance(
     """Variance of the whitened noise of each position: for counts, their own weighted sum.
 
     A position that holds what is rare elsewhere has more than unit noise; so has one where, of few
-    counts, more than the mean happened to fall into channels with hardly any.
+    counts, more than the mean happened to fall into channels with hardly any. Noise that does not
+    follow counts is less where rows were divided by more.
     """
     if model.kind not in COUNTED:
-        return None
+        return None if row_scale is None or model.kind == "none" else 1 / row_scale
     divisor = 1.0 if row_scale is None else np.sqrt(row_scale)
     without = model.offset * float(np.sum(1 / model.divisor))
     return np.maximum((sums / divisor + without / divisor**2) / model.channels, 0.0)

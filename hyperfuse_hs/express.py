@@ -15,7 +15,7 @@ from hyperfuse_hs.algorithms import coupling, rank, regression
 from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.algorithms.tall import crossed
 from hyperfuse_hs.modality import Modality
-from hyperfuse_hs.noise_model import NoiseModel, never_negative, noise_model
+from hyperfuse_hs.noise_model import COUNTED, NoiseModel, never_negative, noise_model
 from hyperfuse_hs.projection import back_project
 from hyperfuse_hs.result import Choices, FusionResult, ModalityResult, ModalityScores, Scores
 from hyperfuse_hs.scaling import design_weight, row_divisor
@@ -121,7 +121,12 @@ def estimate_noise(
     if found.gain is None:
         squares = np.einsum("ij,ij->j", part.projection, part.projection, dtype=np.float64)
         left = float(np.sum(np.maximum(facts.channel_square - squares, 0.0) / part.divisor))
-        part.gain = left / (max(modality.n_positions - len(part.projection), 1) * part.channels)
+        # Noise that does not follow counts is less where rows were divided by more.
+        rows = 1.0
+        if part.scale is not None and found.kind not in COUNTED:
+            rows = float(np.mean(1 / row_divisor(part.scale)))
+        freedom = max(modality.n_positions - len(part.projection), 1) * part.channels
+        part.gain = left / (freedom * rows)
     else:
         part.gain = found.gain
 

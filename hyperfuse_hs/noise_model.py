@@ -72,7 +72,7 @@ def noise_model(
         return NoiseModel("variance", divisor, noise.effective_channels(variance, divisor), 1.0)
     if kind == "auto":
         gain = None
-        offset = read_noise(*facts.neighbours)
+        offset = read_noise(*facts.neighbours, whole_numbers=facts.whole_numbers)
         if 0 < offset < np.inf:
             mean = np.maximum(facts.channel_sum / modality.n_positions, 0.0)
             return NoiseModel("mixed", mean + offset, float(channels), gain, offset)

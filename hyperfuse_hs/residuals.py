@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.algorithms.misfit import Misfit
+from hyperfuse_hs.algorithms.misfit import Counting, Misfit, usual_share
 from hyperfuse_hs.express import expand
+from hyperfuse_hs.feasibility import LinearFit, linear_fit
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.noise_model import COUNTED
 from hyperfuse_hs.result import FusionResult, Scores
@@ -19,7 +20,8 @@ from hyperfuse_hs.streaming import collect
 class Residuals:
     """Squared residual over what the noise makes expect, about 1 where the model fits.
 
-    Both are weighted by the inverse variance before they are summed.
+    Both are weighted by the inverse variance before they are summed. NaN where no noise is
+    expected, as in channels without any counts.
 
     Parameters
     ----------
@@ -31,6 +33,18 @@ class Residuals:
 
     positions: NDArray[np.float64]
     channels: NDArray[np.float64]
+
+
+MOST_LEVERAGE = 0.9
+"""Part of the noise of a position that factors follow at most: of a component with no other."""
+
+
+def leverage(fit: LinearFit) -> NDArray[np.float64]:
+    """Part of the noise of each position that the factors follow, ``(N,)``."""
+    inside = fit.seen.T @ fit.design
+    weights = fit.seen @ (inside @ np.linalg.pinv(inside.T @ inside))
+    part: NDArray[np.float64] = np.einsum("ij,ij->i", fit.design, weights)
+    return np.clip(part, 0.0, MOST_LEVERAGE)
 
 
 def compare(scores: Scores, result: FusionResult, modality: Modality) -> Residuals:
@@ -53,7 +67,13 @@ def compare(scores: Scores, result: FusionResult, modality: Modality) -> Residua
     intensity = found.scale[kept]
     loadings = intensity[:, None] * result.abundances[kept]
     factors = found.factors[:, ~found.excluded]
-    offset = part.offset if part.noise in COUNTED else None
+    gain = part.gain if part.gain > 0 else 1.0
+    linear = linear_fit(scores, result, part)
+    counting, level = None, np.ones_like(intensity)
+    if part.noise in COUNTED:
+        level = intensity
+        share = usual_share(part.divisor * (modality.n_positions / gain))
+        counting = Counting(part.offset, linear.factors, share)
     modality.planned = 1
 
     def start(rows: NDArray[np.intp]) -> Misfit:
@@ -62,12 +82,12 @@ def compare(scores: Scores, result: FusionResult, modality: Modality) -> Residua
             modality.n_positions,
             loadings[rows],
             factors,
-            intensity[rows],
+            level[rows],
             part.divisor,
-            offset,
+            counting,
         )
 
-    held = 16 * (modality.n_positions + modality.n_channels)
-    sums = collect(modality, start, "residual", by_chunk=True, held=held, sent=factors.nbytes)
-    positions, channels = sums.reduced(part.gain if part.gain > 0 else 1.0)
+    held = 24 * modality.n_positions + 16 * modality.n_channels
+    sums = collect(modality, start, "residual", by_chunk=True, held=held, sent=2 * factors.nbytes)
+    positions, channels = sums.reduced(gain, leverage(linear))
     return Residuals(expand(positions, scores.excluded), expand(channels, part.excluded))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,60 @@ PIECE = 2**19
 """Residuals that are held at a time."""
 
 USUAL_SHARE = 0.5
-"""Part of the variance that weighs counts which is that of the mean of the channel. Without it,
-counts where none are modelled would weigh without bound, and weights follow the noise of factors.
-"""
+"""Least part of the variance that weighs counts which is that of the mean of the channel: without
+it, counts where none are modelled would weigh without bound."""
+
+USUAL_COUNTS = 20.0
+"""Counts of a channel in the whole scan at which this part is half, if it is not more anyway:
+factors follow the noise of few counts, and weights must not."""
+
+LEAST_TOTAL = 0.5
+"""Least variance of a position over the one that factors without negative values make expect."""
+
+
+def usual_share(counts: Floats) -> Floats:
+    """Part of the mean of a channel in the variance that weighs its counts.
+
+    Parameters
+    ----------
+    counts
+        ``(C,)`` in the whole scan.
+
+    Returns
+    -------
+    ndarray
+        ``(C,)`` from `USUAL_SHARE` to 1.
+    """
+    share: Floats = np.maximum(USUAL_COUNTS / (USUAL_COUNTS + np.maximum(counts, 0.0)), USUAL_SHARE)
+    return share
+
+
+class Counting(NamedTuple):
+    """Noise that follows the counts.
+
+    Attributes
+    ----------
+    offset
+        Variance of the noise without counts, over the gain.
+    linear
+        ``(p, C)`` factors fitted without constraints.
+    share
+        ``(C,)`` see `usual_share`.
+    """
+
+    offset: float
+    linear: Floats
+    share: Floats
 
 
 class Misfit:
     """Compares data, block by block, with a product of loadings and factors.
 
-    Squares are weighted by the inverse variance, about.
+    Squares are weighted by the inverse variance, about. The variance that they are compared with is
+    not that of the factors themselves where these are never negative: such a fit expects too many
+    counts where there are few. It is, summed over the channels of a position, that of factors
+    without constraints, and, summed over the positions of a channel, that of the counts: neither
+    is off on average, however few counts there are.
 
     Parameters
     ----------
@@ -33,13 +78,12 @@ class Misfit:
         ``(n, p)`` abundances times local intensity.
     factors
         ``(p, C)``.
-    intensity
-        ``(n,)`` local intensity, of mean 1.
+    level
+        ``(n,)`` usual variance of each position, over that of all: of counts, the local intensity.
     divisor
-        ``(C,)`` variance of the noise of each channel at that mean, over the gain.
-    offset
-        Variance of the noise without counts, over the gain; None: the noise is that of `divisor`
-        everywhere, else it follows the counts that the model expects.
+        ``(C,)`` variance of the noise of each channel at level 1, over the gain.
+    counting
+        How the noise follows the counts; None: it is that of `divisor` everywhere.
     """
 
     def __init__(
@@ -48,13 +92,14 @@ class Misfit:
         n_positions: int,
         loadings: Floats,
         factors: Floats,
-        intensity: Floats,
+        level: Floats,
         divisor: Floats,
-        offset: float | None,
+        counting: Counting | None,
     ) -> None:
         self.rows, self.loadings, self.factors = rows, loadings, factors
-        self.intensity, self.divisor, self.offset = intensity, divisor, offset
-        self.of_rows = np.zeros((2, n_positions))
+        self.level, self.divisor, self.counting = level, divisor, counting
+        # Squares, their expectation, and for positions the least one.
+        self.of_rows = np.zeros((3, n_positions))
         self.of_channels = np.zeros((2, factors.shape[1]))
 
     def update(
@@ -78,21 +123,27 @@ class Misfit:
         step = max(1, PIECE // max(block.shape[1], 1))
         for start in range(0, len(rows), step):
             some = slice(start, start + step)
-            self._compare(rows[some], block[some], part)
+            self._compare(rows[some], np.asarray(block[some], dtype=float), part)
 
-    def _compare(self, rows: NDArray[np.intp], block: NDArray[np.generic], part: Any) -> None:
+    def _compare(self, rows: NDArray[np.intp], block: Floats, part: Any) -> None:
         here = np.searchsorted(self.rows, rows)
         fitted = self.loadings[here] @ self.factors[:, part]
-        usual = self.intensity[here, None] * self.divisor[part]
-        expected = variance = usual
-        if self.offset is not None:
-            expected = np.maximum(fitted, 0.0) + self.offset
-            variance = (1 - USUAL_SHARE) * expected + USUAL_SHARE * usual
-        weighted = np.square(np.asarray(block, dtype=float) - fitted) / variance
-        noise = expected / variance
-        for k, values in enumerate((weighted, noise)):
-            self.of_rows[k, rows] += values.sum(axis=1)
-            self.of_channels[k, part] += values.sum(axis=0)
+        usual = self.level[here, None] * self.divisor[part]
+        if self.counting is None:
+            weight = 1 / usual
+            self.of_rows[1, rows] += block.shape[1]
+            self.of_channels[1, part] += len(rows)
+        else:
+            offset, linear, share = self.counting
+            expected = np.maximum(fitted, 0.0) + offset
+            weight = 1 / ((1 - share[part]) * expected + share[part] * usual)
+            unbiased = self.loadings[here] @ linear[:, part] + offset
+            self.of_rows[1, rows] += np.einsum("ij,ij->i", weight, unbiased)
+            self.of_rows[2, rows] += LEAST_TOTAL * np.einsum("ij,ij->i", weight, expected)
+            self.of_channels[1, part] += np.einsum("ij,ij->j", weight, block + offset)
+        weighted = np.square(block - fitted) * weight
+        self.of_rows[0, rows] += weighted.sum(axis=1)
+        self.of_channels[0, part] += weighted.sum(axis=0)
 
     def plus(self, other: Misfit) -> Misfit:
         """Join the sums of two parts of the data.
@@ -109,18 +160,36 @@ class Misfit:
         """
         n = self.of_rows.shape[1]
         nothing = np.zeros((0, 0))
-        joint = Misfit(self.rows[:0], n, nothing, nothing, nothing, nothing, self.offset)
+        joint = Misfit(self.rows[:0], n, nothing, nothing, nothing, nothing, None)
         joint.of_rows = self.of_rows + other.of_rows
         joint.of_channels = self.of_channels + other.of_channels
         return joint
 
     def close(self) -> None:
         """Forget what was only needed on the way."""
-        self.loadings, self.factors, self.intensity = (np.zeros((0, 0)) for _ in range(3))
+        self.loadings, self.factors, self.level = (np.zeros((0, 0)) for _ in range(3))
+        self.counting = None
 
-    def reduced(self, gain: float) -> tuple[Floats, Floats]:
-        """Divide by what noise makes expect: ``(N,)`` by position, ``(C,)`` by channel."""
+    def reduced(self, gain: float, leverage: Floats) -> tuple[Floats, Floats]:
+        """Divide by what noise makes expect.
+
+        Parameters
+        ----------
+        gain
+            Variance of the noise over the one that the kind implies.
+        leverage
+            ``(N,)`` part of the noise of each position that factors follow.
+
+        Returns
+        -------
+        positions, channels : ndarray
+            ``(N,)`` and ``(C,)``; NaN where no noise is expected, as of a channel without counts.
+        """
+        expected = np.maximum(self.of_rows[1], self.of_rows[2]) * (1 - leverage)
+        of_channels = self.of_channels[1] * (1 - leverage.mean())
         found = []
-        for misfit, noise in (self.of_rows, self.of_channels):
-            found.append(misfit / np.where(noise > 0, gain * noise, 1.0))
+        for squares, noise in ((self.of_rows[0], expected), (self.of_channels[0], of_channels)):
+            known = noise > 0
+            ratio = squares / np.where(known, gain * noise, 1.0)
+            found.append(np.where(known, ratio, np.nan))
         return found[0], found[1]

@@ -21,11 +21,16 @@ NOTICEABLE = 0.05
 DIRECTIONS = 12
 """Directions of the differences of neighbours that are taken for signal, at most."""
 
+ROUNDING = 1 / 12
+"""Variance that rounding to whole numbers adds."""
+
 STEPS = 4
 """Repetitions of the fits, with weights from the one before."""
 
 
-def read_noise(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+def read_noise(
+    first: NDArray[np.floating], second: NDArray[np.floating], *, whole_numbers: bool = False
+) -> float:
     r"""Estimate the variance of the noise without counts, over the gain of counts.
 
     The variance of a detector's noise is :math:`a + b m` at a mean of m (Janesick, Photon
@@ -37,6 +42,9 @@ def read_noise(first: NDArray[np.floating], second: NDArray[np.floating]) -> flo
     ----------
     first, second
         ``(n, C)`` values at pairs of neighbouring positions.
+    whole_numbers
+        Whether all are whole numbers. Noise that is less than that of rounding then does not show,
+        and what looks like it in channels with hardly any counts is none.
 
     Returns
     -------
@@ -64,6 +72,8 @@ def read_noise(first: NDArray[np.floating], second: NDArray[np.floating]) -> flo
     if counted <= SIGNIFICANCE * errors[1]:
         return np.inf
     least = max(SIGNIFICANCE * errors[0], NOTICEABLE * counted * float(np.median(level)))
+    if whole_numbers:
+        least = max(least, ROUNDING)
     return float(without / counted) if without > least else 0.0
 
 

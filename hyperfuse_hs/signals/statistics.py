@@ -86,10 +86,10 @@ class MeasuredFusion(SteadyFusion):
 
         Notes
         -----
-        A reduced chi-squared, with weights for channels. The variance is the noise model's: of
-        counts, that of the counts the components make expect, which is right for few counts, too.
-        Factors follow some of the noise: of three components, the residual is about 0.97 where a
-        channel has 60 counts in the whole scan, 0.95 where it has 20.
+        A reduced chi-squared, with weights for channels: inverse variances, about. The variance is
+        the noise model's: of counts, that of the counts to be expected, from factors fitted without
+        constraints, as those that are never negative expect too many where there are few. That
+        the factors follow a part of the noise is taken into account.
         """
         result, name = self._whole(), self._name(m)
         axes = [axis.get_axis_dictionary() for axis in self.axes_manager.navigation_axes[::-1]]
@@ -107,8 +107,9 @@ class MeasuredFusion(SteadyFusion):
         Returns
         -------
         BaseSignal
-            Of the native class. About 1 where the model fits; NaN in excluded channels. Above 1
-            in the channels of what the components lack. See `get_residual`.
+            Of the native class. About 1 where the model fits; NaN in excluded channels, and in
+            those without any counts. Above 1 in the channels of what the components lack. See
+            `get_residual`.
 
         Raises
         ------
