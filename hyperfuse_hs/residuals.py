@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms.misfit import Counting, Misfit, usual_share
+from hyperfuse_hs.algorithms.tall import turned
 from hyperfuse_hs.express import expand
-from hyperfuse_hs.feasibility import LinearFit, linear_fit
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.noise_model import COUNTED
 from hyperfuse_hs.result import FusionResult, Scores
+from hyperfuse_hs.scaling import design_weight
 from hyperfuse_hs.streaming import collect
+from hyperfuse_hs.unmixing import SIGNED
+from hyperfuse_hs.varying import averages, fit, scale_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +42,26 @@ MOST_LEVERAGE = 0.9
 """Part of the noise of a position that factors follow at most: of a component with no other."""
 
 
-def leverage(fit: LinearFit) -> NDArray[np.float64]:
-    """Part of the noise of each position that the factors follow, ``(N,)``."""
-    inside = fit.seen.T @ fit.design
-    weights = fit.seen @ (inside @ np.linalg.pinv(inside.T @ inside))
-    part: NDArray[np.float64] = np.einsum("ij,ij->i", fit.design, weights)
-    return np.clip(part, 0.0, MOST_LEVERAGE)
+def linear_fit(
+    scores: Scores, result: FusionResult, name: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit the factors of a modality without constraints.
+
+    Returns
+    -------
+    factors : ndarray
+        ``(p, C)``.
+    leverage : ndarray
+        ``(N,)`` part of the noise of each position that they follow.
+    """
+    part, kept = scores.modalities[name], ~result.excluded
+    basis = result.basis[kept] * design_weight(scores.scale)[:, None]
+    coordinates = result.coordinates[kept]
+    average = averages(result.modalities[name].role, signed=result.options["unmixing"] in SIGNED)
+    found = fit(scores, part, basis, coordinates, average=average, errors=False)
+    design = coordinates * design_weight(scale_of(part, len(basis)))[:, None]
+    leverage = np.einsum("ij,ij->i", design, turned(found.seen, found.weights.T))
+    return found.factors, np.clip(leverage, 0.0, MOST_LEVERAGE)
 
 
 def compare(scores: Scores, result: FusionResult, modality: Modality) -> Residuals:
@@ -68,12 +85,12 @@ def compare(scores: Scores, result: FusionResult, modality: Modality) -> Residua
     loadings = intensity[:, None] * result.abundances[kept]
     factors = found.factors[:, ~found.excluded]
     gain = part.gain if part.gain > 0 else 1.0
-    linear = linear_fit(scores, result, part)
+    linear, leverage = linear_fit(scores, result, part.name)
     counting, level = None, np.ones_like(intensity)
     if part.noise in COUNTED:
         level = intensity
         share = usual_share(part.divisor * (modality.n_positions / gain))
-        counting = Counting(part.offset, linear.factors, share)
+        counting = Counting(part.offset, linear, share)
     modality.planned = 1
 
     def start(rows: NDArray[np.intp]) -> Misfit:
@@ -89,5 +106,5 @@ def compare(scores: Scores, result: FusionResult, modality: Modality) -> Residua
 
     held = 24 * modality.n_positions + 16 * modality.n_channels
     sums = collect(modality, start, "residual", by_chunk=True, held=held, sent=2 * factors.nbytes)
-    positions, channels = sums.reduced(gain, leverage(linear))
+    positions, channels = sums.reduced(gain, leverage)
     return Residuals(expand(positions, scores.excluded), expand(channels, part.excluded))
