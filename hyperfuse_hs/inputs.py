@@ -91,8 +91,9 @@ def _how_to_match(own: tuple[int, ...], shape: tuple[int, ...], slicer: str) -> 
         return "Swap its scan axes, e.g. signal.swap_axes(0, 1)."
     slices = ", ".join(f":{min(a, b)}" for a, b in zip(own, shape, strict=True))
     return (
-        f"Crop both to what they share, e.g. .inav[{slices}] and .{slicer}[{slices}], or rebin one "
-        "of them."
+        "Bring one onto the other: a, b = hyperfuse_hs.register(a, b) finds the shift, crops and "
+        f"bins. Or crop both, if they begin at the same position: .inav[{slices}] and "
+        f".{slicer}[{slices}]."
     )
 
 

@@ -61,7 +61,7 @@ class TestSignals:
     @pytest.mark.parametrize(
         ("other", "match"),
         [
-            (counts()[:, :5], r"spectra \(8, 6\) and other \(5, 6\)\. Crop both .*inav\[:5, :6\]"),
+            (counts()[:, :5], r"spectra \(8, 6\) and other \(5, 6\)\. .*register.*inav\[:5, :6\]"),
             (counts()[0], r"spectra \(8, 6\) and other \(8,\)\. Take the same scan axes"),
             (counts().swapaxes(0, 1), r"other \(6, 8\)\. Swap its scan axes.*swap_axes"),
         ],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import keyword
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,28 @@ from hyperspy.signal import BaseSignal
 from hyperfuse_hs.inputs import check_scan
 from hyperfuse_hs.options import ROLE_CHOICES, automatic_name, check_signals, free_name
 from hyperfuse_hs.signals.hypermodal import HypermodalSignal
+
+PACKAGE = "hyperfuse_hs"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The scan that all signals must have.
+
+    Parameters
+    ----------
+    name, shape
+        Of the signal that has it first; in HyperSpy's order.
+    variable
+        That holds this signal.
+    package
+        Name of this package in the session.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    variable: str = "reference"
+    package: str = PACKAGE
 
 
 class Candidate(t.HasTraits):
@@ -93,7 +117,7 @@ def find_candidates(
         is_other = isinstance(value, BaseSignal) and not isinstance(value, HypermodalSignal)
         if is_other and value.data.dtype != bool and id(value) not in passed:
             others[id(value)] = value
-    scan = scan_of(signals)
+    scan = scan_of(signals, variables)
     taken: list[str] = []
     found = []
     for number, signal in enumerate([*signals, *others.values()]):
@@ -105,16 +129,19 @@ def find_candidates(
     return sorted(found, key=lambda item: not (item.fits or item.chosen))
 
 
-def scan_of(signals: Sequence[BaseSignal]) -> tuple[str, tuple[int, ...]]:
-    """Name and shape of the scan that the signals passed first say, in HyperSpy's order."""
-    with_scan = [s for s in signals if s.axes_manager.navigation_shape] or list(signals)
-    axes = with_scan[0].axes_manager
-    return automatic_name(with_scan[0]), tuple(axes.navigation_shape or axes.signal_shape)
+def scan_of(signals: Sequence[BaseSignal], variables: Mapping[str, Any]) -> Scan:
+    """Read the scan off the first of the signals passed that has one."""
+    first = next((s for s in signals if s.axes_manager.navigation_shape), signals[0])
+    axes = first.axes_manager
+    return Scan(
+        name=automatic_name(first),
+        shape=tuple(axes.navigation_shape or axes.signal_shape),
+        variable=variable_of(first, variables) or "reference",
+        package=variable_of(sys.modules[PACKAGE], variables) or PACKAGE,
+    )
 
 
-def make_candidate(
-    signal: BaseSignal, name: str, variable: str, scan: tuple[str, tuple[int, ...]]
-) -> Candidate:
+def make_candidate(signal: BaseSignal, name: str, variable: str, scan: Scan) -> Candidate:
     """Describe a signal, and say whether it fits a scan."""
     title = signal.metadata.General.title
     shape = ", ".join(map(str, signal.axes_manager.navigation_shape))
@@ -123,15 +150,15 @@ def make_candidate(
     item = Candidate(signal=signal, variable=variable, description=description, name=name)
     try:
         check_signals([signal])
-        check_scan(scan[0], scan[1], signal, variable or name)
+        check_scan(scan.name, scan.shape, signal, variable or name)
     except (TypeError, ValueError) as error:
         item.trait_set(fits=False, reason=str(error))
-        item.hint = matching_call(variable or "signal", signal, scan[1])
+        item.hint = matching_call(variable or "signal", signal, scan)
     return item
 
 
-def matching_call(variable: str, signal: BaseSignal, scan: tuple[int, ...]) -> str:
-    """Write the call of HyperSpy that gives a signal the scan of the others.
+def matching_call(variable: str, signal: BaseSignal, scan: Scan) -> str:
+    """Write the call that gives a signal the scan of the others.
 
     Parameters
     ----------
@@ -140,7 +167,7 @@ def matching_call(variable: str, signal: BaseSignal, scan: tuple[int, ...]) -> s
     signal
         With another scan.
     scan
-        Navigation shape of the others, in HyperSpy's order.
+        Of the others.
 
     Returns
     -------
@@ -149,20 +176,14 @@ def matching_call(variable: str, signal: BaseSignal, scan: tuple[int, ...]) -> s
     """
     axes = signal.axes_manager
     own = tuple(axes.navigation_shape or axes.signal_shape)
-    if signal.data.dtype.kind not in "buif" or own == scan:
+    if signal.data.dtype.kind not in "buif" or own == scan.shape:
         return ""
-    if len(own) == len(scan) + 1:
-        extra = [k for k in range(len(own)) if own[:k] + own[k + 1 :] == scan]
+    if len(own) == len(scan.shape) + 1:
+        extra = [k for k in range(len(own)) if own[:k] + own[k + 1 :] == scan.shape]
         return f"{variable}.sum(axis={extra[0]})" if extra and axes.navigation_shape else ""
-    if len(own) != len(scan):
+    if len(own) != len(scan.shape):
         return ""
-    if own == scan[::-1]:
+    if own == scan.shape[::-1]:
         return f"{variable}.swap_axes(0, 1)" if len(own) == 2 else ""
-    if all(mine % theirs == 0 for mine, theirs in zip(own, scan, strict=True)):
-        steps = [mine // theirs for mine, theirs in zip(own, scan, strict=True)]
-        rest = len(axes.signal_shape) if axes.navigation_shape else 0
-        return f"{variable}.rebin(scale={tuple(steps + [1] * rest)})"
-    if all(mine >= theirs for mine, theirs in zip(own, scan, strict=True)):
-        slices = ", ".join(f":{size}" for size in scan)
-        return f"{variable}.{'inav' if axes.navigation_shape else 'isig'}[{slices}]"
-    return ""
+    both = f"{scan.variable}, {variable}"
+    return f"{both} = {scan.package}.register({both})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hyperfuse_hs.gui.candidates import Candidate, make_candidate, variable_of
+from hyperfuse_hs.gui.candidates import Candidate, Scan, make_candidate, variable_of
 from hyperfuse_hs.gui.tool import Fuser
 
 
@@ -54,7 +54,7 @@ def _candidate(tool: Fuser, h: Any, name: str) -> Candidate:
             f'The data of {name} are not there. Load the signal and use h.attach("{name}", signal).'
         )
         return Candidate(name=name, description=name, chosen=True, fits=False, reason=reason)
-    scan = h.modalities[0], h.axes_manager.navigation_shape
+    scan = Scan(h.modalities[0], h.axes_manager.navigation_shape)
     item = make_candidate(signal, name, variable_of(signal, tool.session), scan)
     item.chosen = True
     return item

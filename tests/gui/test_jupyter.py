@@ -177,7 +177,7 @@ class TestEntries:
         assert widgets[f"chosen_{k}"].disabled and not widgets["chosen_1"].disabled
         texts = [w.value for w in every(widget) if isinstance(w, ipywidgets.HTML)]
         (reason,) = (text for text in texts if "and large (20, 24)" in text)
-        assert "<code>large.rebin(scale=(2, 2, 1))</code>" in reason
+        assert "<code>s_a, large = hyperfuse_hs.register(s_a, large)</code>" in reason
 
     def test_picks_offer_the_variables_of_the_session(self, form):
         widgets = form[1]
