@@ -217,8 +217,10 @@ def _maps(
     given = options.by_name("maps", maps, None)
     excluded = options.by_name("navigation_masks", masks, None)
     needed = [name for name in options.names[1:] if known[name] is None]
-    needed = [options.names[0], *needed] if needed else []
-    images = {}
+    images: dict[str, Any] = {}
+    if not needed:
+        return images
+    needed.insert(0, options.names[0])
     with inputs.progress(show_progressbar)(len(needed), "Registering") as tick:
         for name, signal in zip(options.names, signals, strict=True):
             if name in needed:

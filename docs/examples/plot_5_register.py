@@ -37,8 +37,9 @@ except ValueError as error:
     print(error)
 
 # %%
-# The shift is found on maps of all counts. The finer scan is summed to the coarser one, from that of
-# its own positions on that fits best, and both are cropped to what they share. No count is altered.
+# The shift is found on maps of all counts. The finer scan is summed to the coarser one, beginning
+# at that of its own positions that fits best, and both are cropped to what they share. No count is
+# altered.
 
 eels, edx = hf.register(s_eels, s_edx, show_progressbar=False)
 print(eels, edx, edx.metadata.Registration, sep="\n")
@@ -70,6 +71,14 @@ for axis, scan_axis in zip(
 ):
     axis.scale, axis.units = scan_axis.scale, scan_axis.units
 _, image = hf.register(s_eels, haadf, shifts=edx.metadata.Registration.shift)
-h = eels.fuse(edx, image, n_components=3, random_state=0, show_progressbar=False)
+total = eels.data.sum(axis=-1)
+h = eels.fuse(
+    edx,
+    image,
+    n_components=3,
+    navigation_mask=total < 0.05 * total.max(),
+    random_state=0,
+    show_progressbar=False,
+)
 h.plot_components()
 plt.show()
