@@ -26,6 +26,9 @@ Floats = NDArray[np.float64]
 MOST_STEPS = 60
 """Of the conjugate gradients: the rest is rounded off by making the weights unbiased."""
 
+REPETITIONS = 5
+"""Of the fit of squares, with weights from the one before."""
+
 TOLERANCE = 1e-3
 """Of the norm of what they leave."""
 
@@ -204,8 +207,14 @@ def divide_power(
     total = np.empty(len(maps))
     for rows in stripes(len(maps)):
         total[rows] = np.einsum("nf,nf->n", maps[rows] @ products, maps[rows])
-    gram, cross = squares.T @ squares, squares.T @ total
-    power = nonnegative_least_squares(gram, cross[:, None])[:, 0]
+    # Squares scatter the more the larger they are: where a component that hardly varies is alone,
+    # little tells so.
+    floor = float(noise.sum()) * left.shape[1] / len(maps)
+    power = np.zeros(squares.shape[1])
+    for _ in range(REPETITIONS):
+        weight = (squares @ power + floor) ** -2 if power.any() else np.ones(len(squares))
+        gram, cross = crossed(squares, squares, weight), (weight * total) @ squares
+        power = nonnegative_least_squares(gram, cross[:, None])[:, 0]
     parts = squares * power
     share = parts / np.maximum(parts.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     share /= np.maximum(np.sum(squares * share, axis=0), np.finfo(float).tiny)
