@@ -155,10 +155,11 @@ def choices_for(
         )
     unmixing = given.get("unmixing", before.unmixing)
     if unmixing == "custom":
-        raise ValueError(
-            "The components were found by an object of your own, which files do not keep. Give it "
-            "again: unmixing=..."
-        )
+        with concerning("unmixing"):
+            raise ValueError(
+                "The components were found by an object of your own, which files do not keep. "
+                "Give it again: unmixing=..."
+            )
     count = "auto" if before.n_components is None else before.n_components
     seed = seed_of(given["random_state"]) if "random_state" in given else before.seed
     return make_choices(

@@ -45,15 +45,17 @@ def scan_shape(signals: Sequence[BaseSignal], names: Sequence[str]) -> tuple[int
     """
     scans = {n: s.axes_manager.navigation_shape for n, s in zip(names, signals, strict=True)}
     with_scan = {name: shape for name, shape in scans.items() if shape}
-    if not with_scan:
-        raise ValueError(
-            "Expected signals recorded over a scan. Got no navigation axis in any of "
-            f"{', '.join(names)}. Make the axes of the scan navigation axes, e.g. "
-            "signal.transpose(signal_axes=1) for spectra, image.T for an image of the scan."
-        )
+    with concerning("signals"):
+        if not with_scan:
+            raise ValueError(
+                "Expected signals recorded over a scan. Got no navigation axis in any of "
+                f"{', '.join(names)}. Make the axes of the scan navigation axes, e.g. "
+                "signal.transpose(signal_axes=1) for spectra, image.T for an image of the scan."
+            )
     first, shape = next(iter(with_scan.items()))
     for name, signal in zip(names, signals, strict=True):
-        check_scan(first, shape, signal, name)
+        with concerning("signals", name):
+            check_scan(first, shape, signal, name)
     return tuple(shape[::-1])
 
 

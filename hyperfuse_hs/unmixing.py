@@ -88,12 +88,13 @@ def unmix_simplex(
         There are too many components to search for.
     """
     if isinstance(method, str) and method in SEARCHES and n_components > MOST_SEARCHED:
-        raise ValueError(
-            f'Expected at most {MOST_SEARCHED} components for unmixing="{method}". Got '
-            f"{n_components}. If they were counted automatically, something varies that is not the "
-            "composition, such as drift, shifts or artefacts of a detector: give n_components, "
-            'mask it, or look at unmixing="none" first.'
-        )
+        with concerning("n_components"):
+            raise ValueError(
+                f'Expected at most {MOST_SEARCHED} components for unmixing="{method}". Got '
+                f"{n_components}. If they were counted automatically, something varies that is not "
+                "the composition, such as drift, shifts or artefacts of a detector: give "
+                'n_components, mask it, or look at unmixing="none" first.'
+            )
     points, noise = lead.coordinates, lead.noise
     extra: dict[str, Any] = {}
     if n_components == 1:

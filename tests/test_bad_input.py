@@ -1,6 +1,7 @@
 """What does not fit is refused in the user's words, and every signal stays as it was."""
 
 import copy
+import inspect
 import re
 
 import dask.array as da
@@ -9,6 +10,14 @@ import numpy as np
 import pytest
 
 import hyperfuse_hs as hf
+from hyperfuse_hs.concerns import concern_of
+from hyperfuse_hs.gui.candidates import Candidate
+from hyperfuse_hs.gui.entries import CANDIDATE_FIELDS
+from hyperfuse_hs.gui.form import Form
+from hyperfuse_hs.gui.tool import AGAIN_ENTRIES, DATA_ENTRIES
+from hyperfuse_hs.options import name_signals
+
+SHARED_ENTRIES = (*AGAIN_ENTRIES, *DATA_ENTRIES)
 
 SCAN = (6, 8)
 CHANNELS = 20
@@ -43,14 +52,36 @@ def remembering(signals):
     return signals
 
 
+def assert_shown_beside_an_entry(error, signals, options):
+    """Check that the form has a place for an error: that of the option, and of its modality."""
+    concern = concern_of(error)
+    assert concern is not None, f"Nothing says which option this is about: {error}"
+    option, name = concern
+    assert option in {"signals", *inspect.signature(hf.fuse).parameters}
+    try:
+        names = name_signals(signals, options.get("names"))
+    except (AttributeError, TypeError, ValueError):  # These are no signals that have names.
+        names = []
+    form = Form(candidates=[Candidate(name=known, chosen=True) for known in names])
+    form.problems = [(option, name, str(error))]
+    own = {item.name: item.errors for item in form.candidates if item.errors}
+    if name in names:
+        assert own == {name: {CANDIDATE_FIELDS[option]: str(error)}} and form.errors == {}
+    else:
+        assert own == {}
+        assert form.errors == {"candidates" if option in CANDIDATE_FIELDS else option: str(error)}
+        assert set(form.errors) <= {"candidates", *SHARED_ENTRIES}
+
+
 def refused(signals, error, match, **options):
-    """Fuse, expect the error, and check that all learning results are as before."""
+    """Fuse, expect the error beside its entry, and check that learning results are as before."""
     remembering(signals)
     native = [s for s in signals if isinstance(s, hs.signals.BaseSignal)]
     before = [(s.learning_results, copy.deepcopy(vars(s.learning_results))) for s in native]
     metadata = [s.metadata.as_dictionary() for s in native]
-    with pytest.raises(error, match=match):
+    with pytest.raises(error, match=match) as caught:
         hf.fuse(signals, **{**RULES, **options})
+    assert_shown_beside_an_entry(caught.value, signals, options)
     for signal, (results, content), known in zip(native, before, metadata, strict=True):
         assert signal.learning_results is results
         np.testing.assert_equal(vars(results), content)
@@ -303,7 +334,8 @@ class TestOptions:
         refused([spectra(), patterns()], ValueError, "2 different names", names=["a", "a"])
 
     def test_unknown_option(self):
-        refused([spectra()], TypeError, "ncomponents", ncomponents=3)
+        with pytest.raises(TypeError, match="ncomponents"):
+            hf.fuse([spectra()], ncomponents=3)
 
     @pytest.mark.parametrize(
         "options",

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperfuse_hs.algorithms.metrics import match_components
+from hyperfuse_hs.concerns import concern_of
 from hyperfuse_hs.lead import lead_plane
 from hyperfuse_hs.scaling import design_weight
 from hyperfuse_hs.unmixing import (
@@ -210,6 +211,8 @@ def test_signed_methods_keep_the_span_of_the_leading_scores(method):
 def test_too_many_components_to_search_for_are_refused(method):
     rows = np.random.default_rng(9).standard_normal((60, 30))
     lead = plane(rows, np.ones(60), 21)
-    with pytest.raises(ValueError, match="at most 20 components .* Got 21. If they were counted"):
+    match = "at most 20 components .* Got 21. If they were counted"
+    with pytest.raises(ValueError, match=match) as caught:
         unmix_simplex(lead, 21, method, "simplex", 0)
+    assert concern_of(caught.value) == ("n_components", None)
     assert unmix_simplex(lead, 21, "vertex", "simplex", 0).abundances.shape == (60, 21)

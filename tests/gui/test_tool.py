@@ -230,7 +230,8 @@ class TestErrors:
 
     def test_a_signal_of_another_scan(self, tool):
         candidate(tool, "small").chosen = True
-        assert "All signals must share one navigation shape" in tool.errors["candidates"]
+        message = candidate(tool, "small").errors["chosen"]
+        assert "All signals must share one navigation shape" in message and tool.errors == {}
 
     def test_a_mask_that_excludes_everything(self):
         session = make_session() | {"all_of_it": np.ones(SCAN, dtype=bool)}
