@@ -370,3 +370,35 @@ def test_lazy_data_are_summed_block_by_block():
     _, new = hf.register(a, lazy)
     assert len(seen) == 16
     assert new._lazy and max(new.data.chunksize) <= 11
+
+
+@pytest.mark.parametrize("extension", ["hspy", "zspy"])
+def test_what_was_found_is_saved_along(tmp_path, extension):
+    _, new = hf.register(scan(FIRST, (5, 6)), scan(SECOND, (9, 3)))
+    new.save(tmp_path / f"registered.{extension}")
+    loaded = hs.load(tmp_path / f"registered.{extension}")
+    kept, notes = (s.metadata.Registration.as_dictionary() for s in (loaded, new))
+    assert kept.keys() == notes.keys() >= {"shift", "probability"}
+    for key, value in notes.items():
+        np.testing.assert_array_equal(kept[key], value)
+
+
+def test_halfway_between_four_positions_a_quarter_of_the_variance_is_left():
+    values = np.random.default_rng(0).poisson(100.0, (*SHAPE, 20))
+    a, b = scan(values, (5, 6)), scan(values, (5, 6))
+    _, new = hf.register(a, b, shifts=(0.5, 0.5), interpolation="linear")
+    assert new.data.var() == pytest.approx(25, rel=0.05)
+    right, left = new.data[:, 1:] - 100, new.data[:, :-1] - 100
+    assert np.mean(right * left) / new.data.var() == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("start", [(0, 0), (4, 0), (0, 3)])
+def test_spectra_and_image_of_a_microscope(real_data, start):
+    """X-rays come out 1.5 positions from electrons that were recorded with them, in any part."""
+    path = real_data("bruker_sem_eds_bse", "30x30_instructively_packed_16bit_compressed.bcf")
+    image, spectra = sorted(hs.load(path), key=lambda s: -s.axes_manager.signal_dimension)
+    step = spectra.axes_manager[0].scale
+    part = spectra.inav[start[0] :, start[1] :]
+    _, new = hf.register(part, image)
+    assert np.array(new.metadata.Registration.shift) / step == pytest.approx([-1.4, 0.1], abs=0.4)
+    assert new.metadata.Registration.probability < 1e-4

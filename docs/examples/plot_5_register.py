@@ -2,11 +2,10 @@
 Scans that do not match
 =======================
 
-EELS was recorded in one scan, X-rays with an HAADF image in a second one that is finer and lies
-elsewhere: the specimen had drifted in between. The axes of both begin at zero.
+EELS was recorded in one scan, X-rays in a second one that is finer and lies elsewhere: the
+specimen had drifted in between. The axes of both begin at zero.
 """
 
-import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -63,18 +62,12 @@ overlay(panels[0], s_eels.data.sum(-1), binned.data.sum(-1), "As recorded")
 overlay(panels[1], eels.data.sum(-1), edx.data.sum(-1), "Registered")
 
 # %%
-# An image that was recorded along with the X-rays goes where they go: with the same shift.
+# Now they can be fused. An image of the second scan would come along with the same shift:
+# ``hf.register(s_eels, haadf, shifts=edx.metadata.Registration.shift)``.
 
-haadf = hs.signals.Signal2D(s_edx.data.sum(axis=-1) ** 1.1)
-for axis, scan_axis in zip(
-    haadf.axes_manager.signal_axes, s_edx.axes_manager.navigation_axes, strict=True
-):
-    axis.scale, axis.units = scan_axis.scale, scan_axis.units
-_, image = hf.register(s_eels, haadf, shifts=edx.metadata.Registration.shift)
 total = eels.data.sum(axis=-1)
 h = eels.fuse(
     edx,
-    image,
     n_components=3,
     navigation_mask=total < 0.05 * total.max(),
     random_state=0,
