@@ -9,12 +9,12 @@ from hyperfuse_hs.plotting.browser import (
     ComponentErrors,
     component_errors,
     plot_component,
-    plot_residuals,
 )
 from hyperfuse_hs.plotting.components import plot_components
 from hyperfuse_hs.plotting.correlations import plot_correlations
 from hyperfuse_hs.plotting.faces import plot_faces
 from hyperfuse_hs.plotting.ranges import plot_feasible_range
+from hyperfuse_hs.plotting.residuals import plot_residuals
 from hyperfuse_hs.plotting.scree import plot_scree
 from hyperfuse_hs.plotting.stability import plot_stability
 

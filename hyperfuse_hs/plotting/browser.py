@@ -1,4 +1,4 @@
-"""Figures to look at one component with its errors, and at where the model does not fit."""
+"""Figures to look at one component with its errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm, TwoSlopeNorm
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -39,7 +39,6 @@ PANEL = (2.75, 2.3)
 """Width and height of a panel [inch]."""
 LINE = 18
 """Longest line of a title, in characters: what is beside the narrowest panel is cut off."""
-RESIDUAL_COLOURS = "PuOr_r"
 CURVE_ERRORS = 1.96
 """Standard errors that the band of abundances along a line extends to either side."""
 
@@ -149,62 +148,6 @@ def plot_component(
             _draw_number(axes, values.item(), ends, colour)
     figure.suptitle(f"Component {component}", fontsize=TITLE_SIZE, color=colour, fontweight="bold")
     return figure
-
-
-def plot_residuals(
-    h: Any, residuals: Mapping[str, Any] | None = None, *, figure: Figure | None = None
-) -> Figure:
-    """Show where the model does not fit: the squared residual over the variance of the noise.
-
-    Parameters
-    ----------
-    h
-        The result of a fusion.
-    residuals
-        By name, what ``h.get_residual`` has returned; by default of all modalities whose data are
-        there, each of which is read once.
-    figure
-        Where to draw; best one with ``layout="constrained"``. By default a new figure.
-
-    Returns
-    -------
-    Figure
-        One map for each modality (curves along a line), white where it is 1: as it should be.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to show.
-    """
-    if residuals is None:
-        residuals = {name: h.get_residual(name) for name in h.modalities if name in h._natives}
-    if not residuals:
-        raise ValueError(
-            "Expected at least one modality whose data are there. Got none: load the signals and "
-            "use h.attach."
-        )
-    panels = _panels(len(residuals), figure)
-    for axes, (name, signal) in zip(panels, residuals.items(), strict=True):
-        _head(axes, name)
-        values = np.asarray(signal.data, dtype=float)
-        if values.ndim == 1:
-            axis = h.axes_manager.navigation_axes[0]
-            axes.plot(axis.axis, values, color=colour_of(0), linewidth=1)
-            axes.axhline(1, color="black", linewidth=0.5)
-            axes.set_xlabel(axis_label(axis, "Position"), fontsize=SMALL_SIZE)
-            axes.set_ylabel("Squared residual over noise", fontsize=SMALL_SIZE)
-            axes.tick_params(labelsize=SMALL_SIZE)
-            continue
-        maps, note = mean_over_leading(values[np.newaxis])
-        axes.set_title(f"{name}{note}", fontsize=TITLE_SIZE)
-        image = draw_map(axes, h, maps[0], RESIDUAL_COLOURS)
-        reach = max(float(np.nanpercentile(np.abs(maps[0] - 1), 99)), 0.1)
-        image.set_norm(TwoSlopeNorm(1.0, max(1 - reach, 0.0), 1 + reach))
-        draw_scale_bar(axes, h)
-        draw_colour_bar(image, (0, -0.12, 1, 0.06))
-    shown = panels[0].figure.figure
-    shown.suptitle("Squared residual over the variance of the noise", fontsize=TITLE_SIZE)
-    return shown
 
 
 def _panels(count: int, figure: Figure | None) -> list[Axes]:

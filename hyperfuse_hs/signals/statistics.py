@@ -91,10 +91,8 @@ class MeasuredFusion(SteadyFusion):
         constraints, as those that are never negative expect too many where there are few. That
         the factors follow a part of the noise is taken into account.
         """
-        result, name = self._whole(), self._name(m)
-        axes = [axis.get_axis_dictionary() for axis in self.axes_manager.navigation_axes[::-1]]
-        data = self._residuals(name).positions.reshape(result.navigation_shape)
-        return templates.map_signal(data, axes, None, f"Reduced residual of {name}")
+        self._whole()
+        return self._residual_signals(self._name(m))[0]
 
     def get_channel_residual(self, m: Any) -> BaseSignal:
         """Squared residual of each channel over the variance of its noise, in one pass.
@@ -117,9 +115,15 @@ class MeasuredFusion(SteadyFusion):
             The native data are not there.
         """
         self._whole()
-        name = self._name(m)
-        values = self._residuals(name).channels
-        return self._channel_signal(name, values, f"Reduced residual of {name}")
+        return self._residual_signals(self._name(m))[1]
+
+    def _residual_signals(self, name: str) -> tuple[BaseSignal, BaseSignal]:
+        """Map and channels of the residual, in one pass."""
+        found, title = self._residuals(name), f"Reduced residual of {name}"
+        axes = [axis.get_axis_dictionary() for axis in self.axes_manager.navigation_axes[::-1]]
+        data = found.positions.reshape(self._whole().navigation_shape)
+        channels = self._channel_signal(name, found.channels, title)
+        return templates.map_signal(data, axes, None, title), channels
 
     def _residuals(self, name: str) -> Residuals:
         assert self._scores is not None

@@ -164,3 +164,39 @@ def test_data_that_are_not_there(fused):
     h._natives.pop("EDS")
     with pytest.raises(ValueError, match=r'h.attach\("EDS", signal\)'):
         h.get_channel_residual("EDS")
+
+
+class TestFigure:
+    def test_maps_and_channels_of_one_pass(self, phantom, fused, monkeypatch):
+        seen = []
+        original = type(fused)._residuals
+
+        def count(self, name):
+            seen.append(name)
+            return original(self, name)
+
+        monkeypatch.setattr(type(fused), "_residuals", count)
+        figure = fused.plot_residuals()
+        figure.canvas.draw()
+        assert seen == list(phantom.signals)
+        panels = [axes for axes in figure.axes if axes.get_subplotspec() is not None]
+        grid = [axes for axes in panels if axes.get_subplotspec().get_gridspec().ncols == 3]
+        assert len(grid) == 6
+        below = grid[3]
+        drawn = below.get_lines()[-1].get_ydata()
+        np.testing.assert_allclose(drawn, fused.get_channel_residual("EELS").data)
+        assert below.get_xlabel() == "Energy loss (eV)"
+        # Noise alone stays in its band as often as stated.
+        inside = np.abs(drawn - 1) < 1.96 * np.sqrt(2 / (~phantom.navigation_mask.data).sum())
+        assert 0.88 < inside.mean() < 0.995
+
+    def test_a_line_and_a_single_number(self, phantom):
+        line = {name: signal.inav[:, 5] for name, signal in phantom.signals.items()}
+        line["HAADF"] = line["Diffraction"].sum(axis=(-1, -2)).T
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            h = hf.fuse(list(line.values()), names=list(line), n_components=2, **RULES)
+        figure = h.plot_residuals()
+        figure.canvas.draw()
+        value = h.get_channel_residual("HAADF").data.item()
+        assert f"{value:.3g}" in [text.get_text() for axes in figure.axes for text in axes.texts]
