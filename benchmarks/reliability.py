@@ -23,12 +23,15 @@ WITHIN = 0.05
 
 
 def units(settings: Settings) -> Iterator[Unit]:
-    """Yield TiO2 phantoms of full and of low dose, flat and with thickness."""
+    """Yield TiO2 phantoms of full and of low dose, flat and with thickness, and core-shell ones."""
     size = 24 if settings.quick else 48
     for counts, dose in (("flat", 1.0), ("thickness", 1.0), ("flat", 0.1)):
         for seed in settings.seeds:
             make = partial(cases.tio2, size=size, counts=counts, dose=dose)
             yield Unit(f"{counts} {dose}", seed, partial(measure, make, seed))
+    for seed in settings.seeds:
+        make = partial(cases.buried_core, size=size)
+        yield Unit("core-shell", seed, partial(measure, make, seed))
 
 
 def probabilities(case: Case, seed: int) -> tuple[Values, NDArray[np.bool_]]:
