@@ -96,7 +96,7 @@ class Judge:
                 near = [distance[number][where] <= limit for limit in (1.0, 1.96)]
                 yield from self._pair(method, f"{what}, errors", near, aimed=False)
                 inside = [part[number][where] for part in held]
-                yield from self._pair(method, f"{what}, interval", inside, aimed=False)
+                yield from self._pair(method, f"{what}, interval", inside, aimed=self.aimed)
             together = [part[counted] for part in held]
             yield from self._pair(method, f"{name}, interval", together, aimed=self.aimed)
             near = [distance[counted] <= limit for limit in (1.0, 1.96)]

@@ -207,8 +207,7 @@ def divide_power(
     total = np.empty(len(maps))
     for rows in stripes(len(maps)):
         total[rows] = np.einsum("nf,nf->n", maps[rows] @ products, maps[rows])
-    # Squares scatter the more the larger they are: where a component that hardly varies is alone,
-    # little tells so.
+    # Large squares scatter most: the small ones tell where a component hardly varies.
     floor = float(noise.sum()) * left.shape[1] / len(maps)
     power = np.zeros(squares.shape[1])
     for _ in range(REPETITIONS):

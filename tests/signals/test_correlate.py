@@ -324,6 +324,32 @@ def test_false_discoveries_are_as_few_as_stated_over_many_seeds(name):
     holds(found, 8)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("counts", [400.0, 1e5], ids=["few counts", "many counts"])
+def test_scores_of_what_is_unrelated_are_standard_normal(counts):
+    """1000 channels of maps that vary smoothly; with many counts, chance is of these alone."""
+    rows = []
+    for seed in range(36):
+        asked = unrelated.smooth_fields(seed, scan=(32, 32), width=1.5, counts=counts)
+        first, region, other = asked.asked
+        h = unrelated.fused(asked)
+        found = h.correlate(asked.signals[first], asked.signals[other], region, rate=0.05)
+        z = found.z.data
+        assert z.size >= 1000
+        beyond = np.mean(np.abs(z) > 1.96)
+        rows.append([z.mean(), np.mean(z**2), beyond, found.significant.data.any()])
+    rows = np.array(rows, dtype=float)
+    mean, square, beyond, discovered = rows.mean(axis=0)
+    # Channels of a seed follow the same few maps: what is independent is the seeds.
+    error = rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
+    assert error[0] < 0.02 and error[1] < 0.3 and error[2] < 0.04
+    assert abs(mean) < 3 * error[0]
+    assert abs(square - 1) < 3 * error[1]
+    assert abs(beyond - 0.05) < 3 * error[2]
+    # Where nothing is related, any discovery is a false one.
+    assert discovered <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / len(rows))
+
+
 def periodic(seed, width=2.0, scan=(40, 40), channels=60):
     """Spectra of smooth maps that meet their own other end, so that they may be shifted."""
     rng = np.random.default_rng(seed)
