@@ -82,7 +82,8 @@ def register(
     interpolation
         ``"none"``, or ``"linear"`` for values between positions. That undoes the rest of a shift
         but makes noise smaller (down to a quarter of the variance), different from that of counts
-        and alike in neighbours, which `fuse` does not know of.
+        and alike in neighbours, which `fuse` does not know of. Where particles are only a few
+        positions wide and counts are many, what remains of the shift does more harm.
     navigation_masks
         By name or signal, signal or array over the scan, True = excluded: not looked at to measure.
     names

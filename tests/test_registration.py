@@ -1,5 +1,6 @@
 """``register`` finds what is displaced, refuses what is unrelated, and keeps counts."""
 
+import itertools
 import logging
 
 import dask.array as da
@@ -402,3 +403,54 @@ def test_spectra_and_image_of_a_microscope(real_data, start):
     _, new = hf.register(part, image)
     assert np.array(new.metadata.Registration.shift) / step == pytest.approx([-1.4, 0.1], abs=0.4)
     assert new.metadata.Registration.probability < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_interpolation_saves_a_fusion_from_half_a_position_of_misfit(seed):
+    """Particles a few positions wide: the error is that of aligned scans, or far above it."""
+    phantom = hf.data.tio2_polymorphs(
+        scan=(98, 98),
+        detector=(16, 16),
+        eels_channels=256,
+        eds_channels=256,
+        eels_dose=3e4,
+        eds_dose=100,
+        diffraction_dose=2e3,
+        random_state=seed,
+    )
+    eels, *others = phantom.signals.values()
+    aligned = error_of_fusion(phantom, [binned(s, 4, 4) for s in (eels, *others)])
+    shifted = [binned(eels, 4, 4), *(binned(s, 7, 1) for s in others)]
+    linear = error_of_fusion(phantom, hf.register(*shifted, interpolation="linear"))
+    whole = error_of_fusion(phantom, hf.register(*shifted))
+    assert linear < 1.1 * aligned < 0.07
+    assert whole > 2 * aligned
+
+
+def binned(signal, row, column):
+    part = signal.inav[column : column + 90, row : row + 90]
+    part = part.rebin(scale=(2, 2, *[1] * signal.axes_manager.signal_dimension))
+    for axis in part.axes_manager.navigation_axes:
+        axis.offset = 0.0
+    return part
+
+
+def error_of_fusion(phantom, signals):
+    """Root mean square of what abundances are off, outside vacuum, in the best order."""
+    rows, columns = signals[0].data.shape[:2]
+    column, row = (round(a.offset / a.scale) for a in signals[0].axes_manager.navigation_axes)
+    inner = np.nan_to_num(phantom.abundances)[4 + 2 * row :, 4 + 2 * column :]
+    truth = inner[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2, 3).sum(axis=(1, 3))
+    total = signals[0].data.sum(-1)
+    kept = (total > 0.05 * total.max()) & (truth.sum(-1) > 0)
+    h = hf.fuse(
+        signals,
+        n_components=3,
+        navigation_mask=~kept,
+        random_state=0,
+        show_progressbar=False,
+    )
+    expected = truth[kept] / truth[kept].sum(-1, keepdims=True)
+    orders = itertools.permutations(range(3))
+    return min(np.sqrt(np.mean((h.data[kept][:, list(o)] - expected) ** 2)) for o in orders)
