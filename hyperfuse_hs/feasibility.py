@@ -190,9 +190,11 @@ def check_component(result: FusionResult, component: object, least: int) -> int:
     """
     p = result.n_components
     whole = isinstance(component, int | np.integer) and not isinstance(component, bool)
-    if not whole or component not in range(p) or p < least:
+    if p < least:
+        raise ValueError(f"Expected a fusion of {least} components at least. Got one of {p}.")
+    if not whole or component not in range(p):
         raise ValueError(
-            f"Expected a component from 0 to {p - 1}, of {least} at least. Got {component!r}."
+            f"Expected a component from 0 to {p - 1}: there are {p}. Got {component!r}."
         )
     return int(component)  # type: ignore[call-overload]
 

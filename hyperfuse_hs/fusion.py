@@ -187,6 +187,7 @@ def _decompose(
         tick(1)
     h = HypermodalSignal.from_fusion(scores, result, natives, choices)
     h._asked = {**given, "names": options.names, "random_state": seed}
+    h._show_progressbar = show_progressbar
     h.write_back()
     return h
 

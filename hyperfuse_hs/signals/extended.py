@@ -99,7 +99,14 @@ class ExtendedFusion(MeasuredFusion):
         axis_name = axis_names.pop() if len(axis_names) == 1 else "Energy"
         return _extended_signal(found, str(axis_name), template, chosen)
 
-    def predict(self, m: Any, *, from_: Any, signal: BaseSignal | None = None) -> BaseSignal:
+    def predict(
+        self,
+        m: Any,
+        *,
+        from_: Any,
+        signal: BaseSignal | None = None,
+        show_progressbar: bool | None = None,
+    ) -> BaseSignal:
         """Predict what one modality measures, from the data of another, in one pass over these.
 
         The amounts of the components at each position are fitted to its data alone, with their
@@ -117,6 +124,8 @@ class ExtendedFusion(MeasuredFusion):
         signal
             Data of that kind, with the same channels, of any scan; None for those that were fused,
             including positions that were excluded from the fusion, e.g. as `m` was not there.
+        show_progressbar
+            None: as `hyperfuse_hs.fuse` was told.
 
         Returns
         -------
@@ -143,6 +152,7 @@ class ExtendedFusion(MeasuredFusion):
                 f'{name} shows without noise is h.get_model("{name}").'
             )
         data = self._data_like(source, signal)
+        data.watch = self._watch(show_progressbar)
         assert self._scores is not None
         found = prediction.predict(self._scores, result, name, source, data)
         native = self._templates[source] if signal is None else templates.template_of(signal, "")
@@ -255,7 +265,7 @@ class ExtendedFusion(MeasuredFusion):
         shape = inputs.arranged(signal)[0].shape[: inputs.arranged(signal)[1]]
         none = np.zeros(int(np.prod(shape)), dtype=bool)
         excluded = self._fusion().modalities[name].excluded
-        return inputs.as_modality(name, signal, none, excluded, inputs.progress(None))
+        return inputs.as_modality(name, signal, none, excluded, self._watch(None))
 
     def _factor_variance(self, name: str) -> NDArray[Any]:
         """Squared standard errors of factors, ``(p, C_all)``."""

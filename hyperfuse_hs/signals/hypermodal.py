@@ -170,10 +170,16 @@ class HypermodalSignal(PlottedFusion):
         with concerning("n_components"):
             result = model.unmix(scores, choices)
         h = HypermodalSignal._wrap(scores, result, self._templates, self._natives, choices)
-        h._asked = self._asked
+        h._asked, h._show_progressbar = self._asked, self._show_progressbar
         return h
 
-    def couple(self, signal: BaseSignal, name: str | None = None) -> HypermodalSignal:
+    def couple(
+        self,
+        signal: BaseSignal,
+        name: str | None = None,
+        *,
+        show_progressbar: bool | None = None,
+    ) -> HypermodalSignal:
         """Add a signal that only receives factors, in one pass over it.
 
         Parameters
@@ -182,6 +188,8 @@ class HypermodalSignal(PlottedFusion):
             With the same scan.
         name
             Of the new modality; by default as `hyperfuse_hs.fuse` names it.
+        show_progressbar
+            None: as `hyperfuse_hs.fuse` was told.
 
         Returns
         -------
@@ -197,6 +205,7 @@ class HypermodalSignal(PlottedFusion):
         result, scores = self._whole(), self._scores
         assert scores is not None
         modality = self._new_modality(signal, name)
+        modality.watch = self._watch(show_progressbar)
         facts, wider = express.with_passive(scores, modality)
         refuse_not_finite(modality, facts)
         more = express.fit_passive(wider, result, modality.name)
@@ -223,7 +232,7 @@ class HypermodalSignal(PlottedFusion):
             )
         data, ndim = inputs.arranged(signal)
         none = np.zeros(int(np.prod(data.shape[ndim:])), dtype=bool)
-        watch = inputs.progress(None)
+        watch = self._watch(None)
         modality = inputs.as_modality(chosen, signal, result.excluded, none, watch)
         inputs.warn_of_huge_chunks(modality)
         return modality
@@ -288,7 +297,7 @@ class HypermodalSignal(PlottedFusion):
         h = HypermodalSignal._wrap(
             self._scores, pure, self._templates, self._natives, self._choices
         )
-        h._asked = self._asked
+        h._asked, h._show_progressbar = self._asked, self._show_progressbar
         return h
 
     def write_back(self) -> None:

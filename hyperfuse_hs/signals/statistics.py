@@ -64,13 +64,15 @@ class CanonicalCorrelations(NamedTuple):
 class MeasuredFusion(SteadyFusion):
     """Signal of a fusion that says how certain things are, and what goes with what."""
 
-    def get_residual(self, m: Any) -> BaseSignal:
+    def get_residual(self, m: Any, show_progressbar: bool | None = None) -> BaseSignal:
         """Map of the squared residual over the variance of the noise, in one pass over the data.
 
         Parameters
         ----------
         m
             Name of the modality, or its signal.
+        show_progressbar
+            None: as `hyperfuse_hs.fuse` was told.
 
         Returns
         -------
@@ -92,15 +94,17 @@ class MeasuredFusion(SteadyFusion):
         the factors follow a part of the noise is taken into account.
         """
         self._whole()
-        return self._residual_signals(self._name(m))[0]
+        return self._residual_signals(self._name(m), show_progressbar)[0]
 
-    def get_channel_residual(self, m: Any) -> BaseSignal:
+    def get_channel_residual(self, m: Any, show_progressbar: bool | None = None) -> BaseSignal:
         """Squared residual of each channel over the variance of its noise, in one pass.
 
         Parameters
         ----------
         m
             Name of the modality, or its signal.
+        show_progressbar
+            None: as `hyperfuse_hs.fuse` was told.
 
         Returns
         -------
@@ -115,28 +119,30 @@ class MeasuredFusion(SteadyFusion):
             The native data are not there.
         """
         self._whole()
-        return self._residual_signals(self._name(m))[1]
+        return self._residual_signals(self._name(m), show_progressbar)[1]
 
-    def _residual_signals(self, name: str) -> tuple[BaseSignal, BaseSignal]:
+    def _residual_signals(
+        self, name: str, show_progressbar: bool | None = None
+    ) -> tuple[BaseSignal, BaseSignal]:
         """Map and channels of the residual, in one pass."""
-        found, title = self._residuals(name), f"Reduced residual of {name}"
+        found, title = self._residuals(name, show_progressbar), f"Reduced residual of {name}"
         axes = [axis.get_axis_dictionary() for axis in self.axes_manager.navigation_axes[::-1]]
         data = found.positions.reshape(self._whole().navigation_shape)
         channels = self._channel_signal(name, found.channels, title)
         return templates.map_signal(data, axes, None, title), channels
 
-    def _residuals(self, name: str) -> Residuals:
+    def _residuals(self, name: str, show_progressbar: bool | None = None) -> Residuals:
         assert self._scores is not None
-        return compare(self._scores, self._whole(), self._modality(name))
+        return compare(self._scores, self._whole(), self._modality(name, show_progressbar))
 
-    def _modality(self, name: str) -> Modality:
+    def _modality(self, name: str, show_progressbar: bool | None = None) -> Modality:
         if name not in self._natives:
             raise ValueError(
                 f"The data of {name} are not there: files of fusions refer to them only. Load the "
                 f'signal and use h.attach("{name}", signal).'
             )
         part = self._fusion().modalities[name]
-        native, watch = self._natives[name], inputs.progress(None)
+        native, watch = self._natives[name], self._watch(show_progressbar)
         return inputs.as_modality(name, native, self._fusion().excluded, part.excluded, watch)
 
     def correlate(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs.inputs import progress
 from hyperfuse_hs.signals.uncertain import UncertainFusion
 from hyperfuse_hs.stability import RankStability, chain, rank_stability
 from hyperfuse_hs.unmixing import SIGNED
@@ -54,7 +53,7 @@ class SteadyFusion(UncertainFusion):
         random_state
             Seed or generator that draws both.
         show_progressbar
-            As in `hyperfuse_hs.fuse`.
+            None: as `hyperfuse_hs.fuse` was told.
 
         Returns
         -------
@@ -77,7 +76,7 @@ class SteadyFusion(UncertainFusion):
         repeats = (_whole_number("seeds", seeds, 0), _whole_number("resamples", resamples, 0))
         if not any(repeats):
             raise ValueError("Expected seeds or resamples above 0. Got 0 of both.")
-        rng, watch = np.random.default_rng(random_state), progress(show_progressbar)
+        rng, watch = np.random.default_rng(random_state), self._watch(show_progressbar)
         found = {
             rank: rank_stability(self._scores, self._choices, rank, *repeats, rng, watch)
             for rank in ranks

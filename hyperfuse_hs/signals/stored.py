@@ -7,6 +7,8 @@ from typing import Any, Self
 import dask.array as da
 from hyperspy.signal import BaseSignal
 
+from hyperfuse_hs.inputs import progress
+from hyperfuse_hs.modality import Watch
 from hyperfuse_hs.result import Choices, FusionResult, Scores, as_plain, from_plain
 from hyperfuse_hs.signals import templates
 from hyperfuse_hs.signals.report import choices_from_plain, choices_to_plain
@@ -25,6 +27,8 @@ class StoredFusion(BaseSignal):
     _natives: dict[str, BaseSignal]
     _asked: dict[str, Any] | None = None
     """What `fuse` was asked for; not kept in files."""
+    _show_progressbar: bool | None = None
+    """As `fuse` was told, for later passes over the data; not kept in files."""
 
     @classmethod
     def from_fusion(
@@ -109,8 +113,13 @@ class StoredFusion(BaseSignal):
         """Give a copy what files, and so the dictionaries of HyperSpy, do not keep."""
         if isinstance(fresh, StoredFusion) and self._result is not None:
             fresh._natives, fresh._choices = dict(self._natives), self._choices
-            fresh._asked = self._asked
+            fresh._asked, fresh._show_progressbar = self._asked, self._show_progressbar
         return fresh
+
+    def _watch(self, show_progressbar: bool | None) -> Watch:
+        """Progress bars as asked for now, else as `fuse` was told."""
+        chosen = self._show_progressbar if show_progressbar is None else show_progressbar
+        return progress(chosen)
 
     def _fusion(self) -> FusionResult:
         if self._result is None:

@@ -200,3 +200,32 @@ class TestFigure:
         figure.canvas.draw()
         value = h.get_channel_residual("HAADF").data.item()
         assert f"{value:.3g}" in [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+class TestProgressBars:
+    def later(self, h, phantom, **options):
+        h.unmix(n_components=2).get_residual("EDS", **options)
+        h.deepcopy().get_channel_residual("EDS", **options)
+        h.deepcopy().couple(phantom.signals["EELS"].deepcopy(), name="again", **options)
+        h.predict("EDS", from_="EELS", **options)
+
+    def test_later_passes_do_as_fuse_was_told(self, phantom, fused, capsys):
+        self.later(fused, phantom)
+        assert "pass" not in capsys.readouterr().err
+
+    def test_each_may_be_told_otherwise(self, phantom, fused, capsys):
+        self.later(fused, phantom, show_progressbar=True)
+        shown = capsys.readouterr().err
+        assert "EDS: residual" in shown
+        assert "again: projection" in shown
+        assert "EELS: prediction" in shown
+
+
+def test_no_such_component_to_purify(fused):
+    with pytest.raises(ValueError, match=r"from 0 to 2: there are 3. Got 7"):
+        fused.purify(7)
+
+
+def test_nothing_to_purify_from(phantom):
+    with pytest.raises(ValueError, match="fusion of 2 components at least. Got one of 1"):
+        fuse(phantom, n_components=1).purify(0)
