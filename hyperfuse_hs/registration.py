@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -24,9 +23,13 @@ from hyperfuse_hs.grids import (
     place_all,
     scan_axes,
 )
+from hyperfuse_hs.notices import warn_user
 from hyperfuse_hs.options import Options, check_signals, name_signals, one_of
 
 INTERPOLATIONS = ("none", "linear")
+
+MISFIT = 0.25
+"""Rest of a shift, in positions, from which on it is worth a warning."""
 
 CLEAR = 3.0
 """Standard deviations by which a shift must agree better than any other one."""
@@ -112,7 +115,8 @@ def register(
     Warns
     -----
     UserWarning
-        A shift is uncertain by more than one position along some axis.
+        A shift is uncertain by more than one position along some axis, or more than a quarter of a
+        position of it remains.
 
     Examples
     --------
@@ -256,10 +260,9 @@ def _check(found: Displacement, first: str, name: str, reference: Grid) -> None:
         axes = " and ".join(
             f"{reference.labels[k]} (± {found.spread[k]} positions)" for k in wide[::-1]
         )
-        warnings.warn(
+        warn_user(
             f"The shift of {name} against {first} is uncertain along {axes}: its map hardly varies "
             f"that way, or is noisy. Give other maps, {other_maps}, or the shift itself.",
-            UserWarning,
             stacklevel=3,
         )
 
@@ -292,12 +295,24 @@ def _take_all(
             (value - used) / factor
             for value, used, factor in zip(rest, fractions, item.factor, strict=True)
         ]
+        if max(map(abs, left)) > MISFIT:
+            _warn_of_misfit(item.name, left)
         lengths = [d * scale for d, scale in zip(shift, reference.scale, strict=True)]
         facts = {"reference": placed[0].name, "units": reference.units[-1]}
         _note(new, lengths, left, begin, item, facts, displacement)
         _share_axes(taken[0] if taken else None, new)
         taken.append(new)
     return taken
+
+
+def _warn_of_misfit(name: str, left: Sequence[float]) -> None:
+    shown = ", ".join(f"{value:.2f}" for value in left[::-1])
+    warn_user(
+        f"{name} is cropped in whole positions, which leaves ({shown}) positions of its shift. "
+        "Where what is seen is only a few positions wide that can spoil a fusion: compare with "
+        'interpolation="linear", which alters the noise.',
+        stacklevel=4,
+    )
 
 
 def _share_axes(first: BaseSignal | None, signal: BaseSignal) -> None:

@@ -79,6 +79,7 @@ def test_counts_of_shifted_scans_are_put_on_one_grid_as_they_are(lazy, second, d
         assert not signal.metadata.has_item("Registration")
 
 
+@pytest.mark.filterwarnings("ignore:.* is cropped in whole positions")
 @pytest.mark.parametrize(("dose", "off", "refused"), [(1.0, 2.0, 3), (3.0, 0.5, 0), (30.0, 0.1, 0)])
 def test_the_shift_is_found_or_refused(dose, off, refused):
     """Counts of a channel where it is brightest; 5 channels in one scan, 3 in the other."""
@@ -215,6 +216,12 @@ def test_linear_interpolation_goes_between_positions(lazy):
     np.testing.assert_allclose(
         noise_free(variance), noise_free(new) * (0.75**2 + 0.25**2) * 0.5, rtol=0.2, atol=3
     )
+
+
+def test_what_is_left_of_a_shift_is_said_where_it_is_much():
+    a, b = scan(FIRST, (5, 6)), scan(SECOND, (9, 3))
+    with pytest.warns(UserWarning, match=r"leaves \(0\.40, 0\.00\) positions.*interpolation="):
+        hf.register(a, b, shifts=(2.4, -4))
 
 
 def test_unrelated_scans_are_refused():
@@ -393,6 +400,7 @@ def test_halfway_between_four_positions_a_quarter_of_the_variance_is_left():
     assert np.mean(right * left) / new.data.var() == pytest.approx(0.5, abs=0.03)
 
 
+@pytest.mark.filterwarnings("ignore:.* is cropped in whole positions")
 @pytest.mark.parametrize("start", [(0, 0), (4, 0), (0, 3)])
 def test_spectra_and_image_of_a_microscope(real_data, start):
     """X-rays come out 1.5 positions from electrons that were recorded with them, in any part."""
@@ -405,6 +413,7 @@ def test_spectra_and_image_of_a_microscope(real_data, start):
     assert new.metadata.Registration.probability < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore:.* is cropped in whole positions")
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_interpolation_saves_a_fusion_from_half_a_position_of_misfit(seed):
