@@ -101,6 +101,7 @@ def result_text(
         code = (
             f"h = {names.of(base, 'h')}.unmix({_listed('h = h.unmix(', arguments)})\nh.write_back()"
         )
+        code += _purify_text(h, names)
         return "\n".join([*names.remarks, code])
     signals, before = asked
     now = {**before, **options}
@@ -115,6 +116,7 @@ def result_text(
         if name not in before["names"]:
             held = names.of(h._natives[name], name) if name in h._natives else "..."
             code += f"\nh.couple({held}, name={_text(name)})"
+    code += _purify_text(h, names)
     return "\n".join([*names.remarks, code])
 
 
@@ -126,6 +128,25 @@ def _fuse_text(signals: Sequence[BaseSignal], options: Mapping[str, Any], names:
     if not others:
         arguments.append("interactive=False")
     return f"h = {first}.fuse({_listed(f'h = {first}.fuse(', arguments)})"
+
+
+def _purify_text(h: Any, names: Names) -> str:
+    """Write the calls that have purified components, each after a line break."""
+    purified = h._result.options.get("purified")
+    if purified is not None and not h._purifications:
+        return (
+            f"\n# Component {purified} has then been purified; files do not keep by which feature:"
+            f"\n# h = h.purify({purified}, ...)"
+        )
+    calls = []
+    for component, name, region in h._purifications:
+        if isinstance(region, tuple | list):
+            place = f"({', '.join(_literal(end, 'region', names) for end in region)})"
+        else:
+            place = _literal(region, "region", names)
+        own = [] if name is None else [_text(name), place]
+        calls.append(f"\nh = h.purify({', '.join([repr(int(component)), *own])})")
+    return "".join(calls)
 
 
 def _passive(options: Mapping[str, Any]) -> set[str]:

@@ -298,6 +298,8 @@ class HypermodalSignal(PlottedFusion):
             self._scores, pure, self._templates, self._natives, self._choices
         )
         h._asked, h._show_progressbar = self._asked, self._show_progressbar
+        if self._purifications or "purified" not in result.options:
+            h._purifications = (*self._purifications, (component, name, region))
         return h
 
     def write_back(self) -> None:

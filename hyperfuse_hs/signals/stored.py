@@ -29,6 +29,8 @@ class StoredFusion(BaseSignal):
     """What `fuse` was asked for; not kept in files."""
     _show_progressbar: bool | None = None
     """As `fuse` was told, for later passes over the data; not kept in files."""
+    _purifications: tuple[tuple[int, str | None, Any], ...] = ()
+    """Arguments of `purify`, call by call; none where files have not kept those of the first."""
 
     @classmethod
     def from_fusion(
@@ -114,6 +116,7 @@ class StoredFusion(BaseSignal):
         if isinstance(fresh, StoredFusion) and self._result is not None:
             fresh._natives, fresh._choices = dict(self._natives), self._choices
             fresh._asked, fresh._show_progressbar = self._asked, self._show_progressbar
+            fresh._purifications = self._purifications
         return fresh
 
     def _watch(self, show_progressbar: bool | None) -> Watch:

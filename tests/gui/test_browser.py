@@ -273,6 +273,25 @@ def test_a_fusion_from_the_first_look_to_the_result(
         notebook.check_looks()
         shot(title.split()[0].lower())
 
+    # What came out reaches the signals, the clipboard, and the data are compared with it.
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    notebook.button("Copy as code").click()
+    notebook.says("The code is in the clipboard", role="status")
+    for _ in range(PATIENCE // 200):
+        copied = page.evaluate("navigator.clipboard.readText()")
+        if copied:
+            break
+        page.wait_for_timeout(200)
+    assert "s_eels.fuse(" in copied and "n_components=2" in copied
+    notebook.button("Write back").click()
+    notebook.says("Written onto the learning results of EELS, EDS, Diffraction.", role="status")
+    notebook.open_tab("Residuals")
+    notebook.button("Compute residuals").click()
+    notebook.picture().wait_for(timeout=PATIENCE)
+    notebook.is_idle()
+    notebook.check_looks()
+    shot("residuals")
+
 
 def test_the_dark_theme_is_readable(lab, open_notebook, pictures):
     notebook = open_notebook(lab, "%matplotlib inline", SESSION, OPEN)

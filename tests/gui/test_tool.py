@@ -634,6 +634,31 @@ class TestReopen:
         assert tool.result.modalities == ["a", "b", "4D"]
 
     @pytest.mark.filterwarnings("ignore")
+    def test_a_purified_result_says_how_it_was_purified(self, tmp_path):
+        session = make_session()
+        session["line"] = np.arange(24) >= 12
+        h = session["s_a"].fuse(
+            session["s_b"], n_components=3, random_state=0, show_progressbar=False
+        )
+        pure = h.purify(0, "a", session["line"]).purify(1)
+        tool = reopened(pure, session)
+        assert tool.code.endswith('\nh = h.purify(0, "a", line)\nh = h.purify(1)')
+        np.testing.assert_allclose(run_code(tool, session).data, pure.data)
+        tool = reopened(h.purify(2, "a", (3.0, 6.0)), session)
+        assert tool.code.endswith('\nh = h.purify(2, "a", (3.0, 6.0))')
+        tool.n_components = 2
+        assert "purify" not in tool.code
+        pure.save(tmp_path / "pure.hspy")
+        loaded = hs.load(tmp_path / "pure.hspy")
+        tool = reopened(loaded, {"loaded": loaded})
+        assert tool.code.endswith(
+            "\n# Component 1 has then been purified; files do not keep by which feature:"
+            "\n# h = h.purify(1, ...)"
+        )
+        assert loaded.deepcopy()._purifications == ()
+        assert len(pure.deepcopy()._purifications) == 2
+
+    @pytest.mark.filterwarnings("ignore")
     def test_a_loaded_result_unmixes_without_its_data(self, tmp_path):
         session = make_session()
         h = session["s_a"].fuse(

@@ -240,7 +240,7 @@ class Front:
             button.disabled = tool.running or tool.result is None
 
         follow(tool, "running, result", able)
-        return column(button, self.pictures["Residuals"].box)
+        return column(row(button), self.pictures["Residuals"].box)
 
     def _summary(self) -> ipw.Widget:
         text = ipw.HTML(layout=width("auto", overflow="auto"))
