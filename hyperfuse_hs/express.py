@@ -217,20 +217,22 @@ def express_one(
     ModalityResult
         With factors and coupled principal components in the units of the data.
     """
-    seen, joint = part.seen(scores.basis, basis)
     scale = varying.scale_of(part, len(basis))
     weight = design_weight(scale)[:, None]
+    design, joint = part.through(scores.basis, basis, coordinates * weight)
     average = varying.averages(role[0], signed=signed)
     factors = varying.fit(scores, part, basis, coordinates, average=average, errors=False).factors
     if part.nonnegative and not signed:
-        factors = regression.nearest_nonnegative(crossed(seen, coordinates * weight), factors)
+        factors = regression.nearest_nonnegative(design, factors)
     # Rows of a modality with an intensity of its own are those of the basis times this ratio.
     ratio = weight / design_weight(scores.scale)[:, None]
     most = slice(
         min(len(joint), len(part.projection), max(PRINCIPAL // len(basis), LEAST_PRINCIPAL))
     )
-    leading = basis[:, most]
-    principal = np.linalg.solve(crossed(leading, leading, ratio[:, 0]), joint[most])
+    principal: NDArray[Any] = joint[most]
+    if np.any(ratio != 1):
+        leading = basis[:, most]
+        principal = np.linalg.solve(crossed(leading, leading, ratio[:, 0]), principal)
     return ModalityResult(
         name=part.name,
         role=role[0],

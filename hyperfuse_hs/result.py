@@ -111,6 +111,27 @@ class ModalityScores:
         kind = precision(basis.shape[1], self.projection.shape[1])
         return seen, inside.T.astype(kind) @ self.projection
 
+    def through(
+        self, common: NDArray[np.float64], basis: NDArray[np.float64], columns: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Look at the data and at some columns ``(N, k)`` through the same directions.
+
+        Returns
+        -------
+        inside : ndarray
+            ``(R, k)``, ``seen^T columns`` with what `seen` returns, but without anything as long as
+            the scan.
+        joint : ndarray
+            ``(R, C)`` as of `seen`.
+        """
+        inside = crossed(common, basis)
+        path = inside
+        if self.turn is not None:
+            inside = self.turn.T @ inside
+            path = self.turn @ inside
+        kind = precision(basis.shape[1], self.projection.shape[1])
+        return path.T @ crossed(common, columns), inside.T.astype(kind) @ self.projection
+
     def directions(self, common: NDArray[np.float64]) -> NDArray[np.float64]:
         """Orthonormal directions ``(N, K')`` that the data are projected on.
 

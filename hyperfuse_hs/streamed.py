@@ -43,8 +43,8 @@ LEAST_BINS = 64
 PROJECTION = 2**22
 """Elements of the projection of a modality with many channels, but for the next number."""
 
-LEAST_DIRECTIONS = 64
-"""Directions that any modality is projected on."""
+LEAST_DIRECTIONS = 63
+"""Directions that any modality is projected on: with the sum over the positions, full vectors."""
 
 
 def is_streamed(modality: Modality) -> bool:
@@ -64,7 +64,7 @@ def has_covariance(modality: Modality) -> bool:
 
 def n_directions(n_channels: int) -> int:
     """Return on how many directions a modality with many channels is projected."""
-    return max(PROJECTION // n_channels, LEAST_DIRECTIONS)
+    return max(PROJECTION // n_channels - 1, LEAST_DIRECTIONS)
 
 
 def first_look(modality: Modality) -> Survey:

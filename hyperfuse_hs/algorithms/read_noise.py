@@ -104,9 +104,11 @@ def _without_signal(
     all channels.
     """
     scale = np.sqrt(expected)
-    left, values, right = np.linalg.svd(differences / scale, full_matrices=False)
-    values[: min(DIRECTIONS, values.size // 8)] = 0.0
-    return np.asarray((left * values) @ right * scale)
+    even = differences / scale
+    count = min(DIRECTIONS, min(even.shape) // 8)
+    # There are fewer pairs than channels: their Gram matrix is the smaller one.
+    left = np.linalg.eigh(even @ even.T)[1][:, ::-1][:, :count]
+    return np.asarray((even - left @ (left.T @ even)) * scale)
 
 
 def _of_similar_pairs(
