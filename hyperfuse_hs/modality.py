@@ -239,11 +239,29 @@ class Modality:
         return tuple(map(int, where)), tuple(map(int, which))
 
 
+class Room:
+    """Memory for one block after the other: to get fresh memory takes longer than to copy."""
+
+    def __init__(self) -> None:
+        self._flat = np.empty(0, np.uint8)
+
+    def take(self, values: NDArray[Any], index: NDArray[np.intp]) -> NDArray[Any]:
+        """Copy some rows; what was returned before is overwritten."""
+        shape = index.size, *values.shape[1:]
+        size = int(np.prod(shape)) * values.dtype.itemsize
+        if size > self._flat.size:
+            self._flat = np.empty(size, np.uint8)
+        out = self._flat[:size].view(values.dtype).reshape(shape)
+        # Indices are within bounds; to have them checked, numpy would take them to a buffer first.
+        return np.take(values, index, axis=0, out=out, mode="clip")
+
+
 def blocks_of(
     values: NDArray[Any],
     rows: NDArray[np.intp],
     kept: NDArray[np.bool_],
     chosen: NDArray[np.bool_] | None,
+    room: Room | None = None,
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
     """Split what was read into blocks of bounded size, without what is excluded.
 
@@ -257,11 +275,13 @@ def blocks_of(
         ``(n_all,)``, False = excluded position.
     chosen
         ``(c_all,)``, False = excluded channel; None: all are kept.
+    room
+        Where blocks without excluded positions are put together; None: anew.
 
     Yields
     ------
     rows, block
-        ``(m,)`` and ``(m, c)``.
+        ``(m,)`` and ``(m, c)``; with `room`, until the next ones.
     """
     step = max(1, BLOCK_BYTES // (4 * max(1, values.shape[1])))
     done = 0
@@ -271,7 +291,10 @@ def blocks_of(
         count = int(np.count_nonzero(inside))
         if count == 0:
             continue
-        block = values[part] if count == inside.size else values[part][inside]
+        block = values[part]
+        if count < inside.size:
+            index = np.flatnonzero(inside)
+            block = block[index] if room is None else room.take(block, index)
         yield rows[done : done + count], block if chosen is None else block[:, chosen]
         done += count
 

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from hyperfuse_hs.cache import Memory
 from hyperfuse_hs.cluster import active_client, run_on_cluster
-from hyperfuse_hs.modality import Box, Modality, Tick, blocks_of
+from hyperfuse_hs.modality import Box, Modality, Room, Tick, blocks_of
 from hyperfuse_hs.origin import culled, in_memory, on_workers, open_files
 from hyperfuse_hs.reading import Reader
 
@@ -87,6 +87,7 @@ class Run:
         self,
     ) -> Iterator[Iterator[tuple[NDArray[np.intp], NDArray[Any], NDArray[np.intp] | None]]]:
         """Read box by box, each as blocks: their positions, values and channels."""
+        room = Room()
         for values, (rows, kept, channels), chosen in zip(
             self.arrays, self.places, self.chosen, strict=True
         ):
@@ -98,7 +99,8 @@ class Run:
             elif hasattr(values, "compute"):
                 values = values.compute(scheduler="synchronous")
             values = np.asarray(values).reshape(kept.size, -1)
-            yield ((some, block, channels) for some, block in blocks_of(values, rows, kept, chosen))
+            blocks = blocks_of(values, rows, kept, chosen, room)
+            yield ((some, block, channels) for some, block in blocks)
 
 
 def _chosen(modality: Modality, box: Box) -> NDArray[np.bool_] | None:

@@ -73,15 +73,18 @@ class Listing:
         n, n_channels = block.shape
         stored, limits = as_values(block)
         flat, step = as_rows(stored)
-        found = count_marked(flat, step, n, n_channels)
-        if found > self._values.size:
-            self._channels = np.empty(found + found // 8, np.uint32)
-            self._values = np.empty(found + found // 8, np.float32)
         width = -(-n_channels // 64) + 1
         if n * width > self._starts.size:
             self._starts = np.empty(n * width, np.int64)
         starts = self._starts[: n * width].reshape(n, width)
-        _list(flat, step, limits, n_channels, self._channels, self._values, starts)
+        found = _list(flat, step, limits, n_channels, self._channels, self._values, starts)
+        if found < 0:
+            # Only where there is more than in the blocks before: to count takes half as long.
+            room = count_marked(flat, step, n, n_channels)
+            room += room // 8 + min(STRETCH, n_channels)
+            self._channels = np.empty(room, np.uint32)
+            self._values = np.empty(room, np.float32)
+            found = _list(flat, step, limits, n_channels, self._channels, self._values, starts)
         return Listed(self._channels[:found], self._values[:found], starts, n_channels)
 
 
@@ -94,14 +97,19 @@ def _list(
     channels: NDArray[np.uint32],
     values: NDArray[np.float32],
     starts: NDArray[np.int64],
-) -> None:
-    """Fill the last three. Stretches of a row are still in the cache when they are listed."""
+) -> int:
+    """Fill the last three, and return how much there is; -1 if it may not fit.
+
+    Stretches of a row are still in the cache when they are listed.
+    """
     flags = np.empty(STRETCH, np.uint8)
     bits = np.empty(STRETCH // 64, np.uint64)
     k = 0
     for r in range(len(starts)):
         for a in range(0, n_channels, STRETCH):
             b = min(a + STRETCH, n_channels)
+            if k + b - a > len(values):
+                return -1
             part = bits[: (b - a + 63) // 64]
             row = flat[r * step + a : r * step + b]
             mark(row, flags, part)
@@ -115,6 +123,7 @@ def _list(
                     values[k] = value_of(row[c], limits)
                     k += 1
         starts[r, -1] = k
+    return k
 
 
 def widened(columns: NDArray[np.floating]) -> NDArray[np.float32]:
