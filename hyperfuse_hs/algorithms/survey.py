@@ -72,7 +72,7 @@ class Survey:
         self.n_bins = 0 if bins is None else int(bins.max(initial=-1)) + 1
         self._with_gram = gram
         self._upper: NDArray[np.float32] | None = None
-        self._binned: list[tuple[NDArray[np.intp], NDArray[Any]]] = []
+        self._binned: list[tuple[NDArray[np.intp], int, NDArray[Any]]] = []
         self._listing = Listing()
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class Survey:
             self._square(rows, block, part)
 
     def _sum_floats(self, rows: NDArray[np.intp], block: NDArray[Any], part: Any) -> bool:
-        bins, n_bins = self._bins_of(block, part)
+        first, bins, n_bins = self._bins_of(block, part)
         found = gather_floats(block, bins, n_bins)
         if found is None:
             return False
@@ -124,17 +124,17 @@ class Survey:
         self._take_sums(rows, part, found.channel_sum, found.total)
         self._take_extremes(found.minimum, found.maximum)
         if self.bins is not None:
-            self._binned.append((rows, self._short(found.binned)))
+            self._binned.append((rows, first, self._short(found.binned)))
         return True
 
     def _sum_counts(self, rows: NDArray[np.intp], block: NDArray[Any], part: Any) -> None:
-        bins, n_bins = self._bins_of(block, part)
+        first, bins, n_bins = self._bins_of(block, part)
         sums = np.zeros(block.shape[1])
         total, binned, low, high = gather(block, bins, n_bins, sums)
         self._take_sums(rows, part, sums, total)
         self._take_extremes(low, high)
         if self.bins is not None:
-            self._binned.append((rows, self._short(binned)))
+            self._binned.append((rows, first, self._short(binned)))
 
     def _sum_listed(self, rows: NDArray[np.intp], listed: Listed, part: Any) -> None:
         found = summarise(listed, self._weights(rows))
@@ -143,10 +143,13 @@ class Survey:
         if self.squares:
             self.channel_square[part] += found.channel_square
 
-    def _bins_of(self, block: NDArray[Any], part: Any) -> tuple[NDArray[np.int32], int]:
+    def _bins_of(self, block: NDArray[Any], part: Any) -> tuple[int, NDArray[np.int32], int]:
+        """First bin, bins counted from that, and number of bins that the block has part in."""
         if self.bins is None:
-            return np.zeros(block.shape[1], np.int32), 1
-        return self.bins[part], self.n_bins
+            return 0, np.zeros(block.shape[1], np.int32), 1
+        bins = self.bins[part]
+        first = int(bins.min(initial=self.n_bins))
+        return first, bins - np.int32(first), int(bins.max(initial=first)) + 1 - first
 
     def _take_sums(
         self,
@@ -263,13 +266,15 @@ class Survey:
     def take_binned(self) -> NDArray[Any]:
         """Put the sums over bins of all positions together, ``(N, n_bins)``, and forget them."""
         # Parts of a bin that were read one after the other may need more than two bytes.
-        once = sum(len(rows) for rows, _ in self._binned) <= self.total.size
-        short = once and all(sums.dtype == np.uint16 for _, sums in self._binned)
+        seen = sum(sums.size for _, _, sums in self._binned)
+        # No bin has more than its position.
+        once = seen <= self.total.size * self.n_bins or self.total.max() <= LARGEST_SHORT
+        short = once and all(sums.dtype == np.uint16 for _, _, sums in self._binned)
         whole = np.zeros((self.total.size, self.n_bins), dtype=np.uint16 if short else np.float32)
         while self._binned:
             # Forgotten one by one: all of them at once are as large as the whole.
-            rows, sums = self._binned.pop()
-            whole[rows] += sums
+            rows, first, sums = self._binned.pop()
+            whole[rows, first : first + sums.shape[1]] += sums
         return whole
 
     def without(self, empty: NDArray[np.bool_]) -> None:
@@ -283,7 +288,8 @@ class Survey:
         number = np.cumsum(~empty) - 1
         self.total = self.total[~empty]
         self._binned = [
-            (number[rows[~empty[rows]]], sums[~empty[rows]]) for rows, sums in self._binned
+            (number[rows[~empty[rows]]], first, sums[~empty[rows]])
+            for rows, first, sums in self._binned
         ]
 
     def _keep_pairs(self, block: NDArray[np.generic]) -> None:
