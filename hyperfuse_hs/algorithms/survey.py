@@ -11,6 +11,7 @@ from hyperfuse_hs.algorithms.count_kernels import fill, gather
 from hyperfuse_hs.algorithms.float_kernels import add_squares, gather_floats
 from hyperfuse_hs.algorithms.list_kernels import SPARSE_GRAM_FILL, add_gram, summarise
 from hyperfuse_hs.algorithms.listing import Listed, Listing
+from hyperfuse_hs.algorithms.noise import one_count
 
 PAIRS = 64
 """Pairs of neighbouring positions kept of a block, to see the noise by their differences."""
@@ -57,7 +58,8 @@ class Survey:
     ) -> None:
         self.channel_sum = np.zeros(n_channels)
         self.channel_square = np.zeros(n_channels)
-        self.total = np.zeros(n_positions)
+        self.n_positions = n_positions
+        self._totals: list[tuple[NDArray[np.intp], NDArray[np.float64]]] = []
         self.minimum = np.inf
         self.maximum = -np.inf
         self.n_not_finite = 0
@@ -159,7 +161,17 @@ class Survey:
         total: NDArray[np.float64],
     ) -> None:
         self.channel_sum[part] += sums
-        self.total[rows] += total
+        self._totals.append((rows, total))
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """Sum over the channels of each position, ``(N,)``: 0 where nothing has come yet."""
+        # Only now as long as the scan: tasks are sent empty, and bring back what they have read.
+        total = np.zeros(self.n_positions)
+        for rows, sums in self._totals:
+            total[rows] += sums
+        self._totals = [(np.arange(self.n_positions), total)]
+        return total
 
     def _take_extremes(self, low: float, high: float) -> None:
         self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
@@ -222,14 +234,15 @@ class Survey:
             A new one; both are left as they are.
         """
         joint = Survey(
-            self.total.size,
+            self.n_positions,
             self.channel_sum.size,
             self.row_weight,
             squares=self.squares,
             gram=self._with_gram,
             bins=self.bins,
         )
-        for name in ("channel_sum", "channel_square", "total", "n_not_finite"):
+        joint._totals = self._totals + other._totals
+        for name in ("channel_sum", "channel_square", "n_not_finite"):
             setattr(joint, name, getattr(self, name) + getattr(other, name))
         joint.minimum = min(self.minimum, other.minimum)
         joint.maximum = max(self.maximum, other.maximum)
@@ -268,9 +281,9 @@ class Survey:
         # Parts of a bin that were read one after the other may need more than two bytes.
         seen = sum(sums.size for _, _, sums in self._binned)
         # No bin has more than its position.
-        once = seen <= self.total.size * self.n_bins or self.total.max() <= LARGEST_SHORT
+        once = seen <= self.n_positions * self.n_bins or self.total.max() <= LARGEST_SHORT
         short = once and all(sums.dtype == np.uint16 for _, _, sums in self._binned)
-        whole = np.zeros((self.total.size, self.n_bins), dtype=np.uint16 if short else np.float32)
+        whole = np.zeros((self.n_positions, self.n_bins), dtype=np.uint16 if short else np.float32)
         while self._binned:
             # Forgotten one by one: all of them at once are as large as the whole.
             rows, first, sums = self._binned.pop()
@@ -286,7 +299,9 @@ class Survey:
             ``(N,)``, True = forget.
         """
         number = np.cumsum(~empty) - 1
-        self.total = self.total[~empty]
+        total = self.total[~empty]
+        self.n_positions = total.size
+        self._totals = [(np.arange(total.size), total)]
         self._binned = [
             (number[rows[~empty[rows]]], first, sums[~empty[rows]])
             for rows, first, sums in self._binned
@@ -326,23 +341,3 @@ class Survey:
 
 def _is_sparse(block: NDArray[np.generic]) -> bool:
     return block.dtype.kind in "biu" and fill(block) < SPARSE_GRAM_FILL
-
-
-def one_count(block: NDArray[np.generic]) -> float:
-    """Guess the value of one count in data that are not whole numbers.
-
-    Parameters
-    ----------
-    block
-        ``(n, C)``.
-
-    Returns
-    -------
-    float
-        Variance over mean, from how much neighbouring channels differ; structure of the spectra
-        makes the guess too large. 1 where nothing can be said.
-    """
-    values = np.asarray(block, dtype=np.float64)
-    differences = np.sum(np.diff(values, axis=1) ** 2)
-    sums = np.sum(values[:, 1:] + values[:, :-1])
-    return float(differences / sums) if differences > 0 and sums > 0 else 1.0

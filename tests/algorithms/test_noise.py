@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -8,6 +8,7 @@ from hyperfuse_hs.algorithms.noise import (
     FEW_COUNTS,
     difference_variance,
     effective_channels,
+    one_count,
     poisson_variance,
 )
 
@@ -87,3 +88,15 @@ def test_variance_of_a_map_scales_and_ignores_an_offset(seed, factor, offset):
     expected = factor**2 * difference_variance(image, none)
     found = difference_variance(factor * image + offset, none)
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(1e-2, 1e2))
+def test_one_count_is_found_in_flat_counts_of_any_unit(seed, unit):
+    counts = np.random.default_rng(seed).poisson(4.0, size=(60, 40))
+    assert one_count(unit * counts) == pytest.approx(unit, rel=0.2)
+
+
+@pytest.mark.parametrize("shape", [(5, 1), (3, 4)])
+def test_one_count_of_what_does_not_vary_is_one(shape):
+    assert one_count(np.full(shape, 2.5)) == 1.0

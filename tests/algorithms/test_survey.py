@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperfuse_hs.algorithms.survey import Survey, one_count
+from hyperfuse_hs.algorithms.survey import Survey
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -144,15 +144,3 @@ def test_fractions_are_noticed_in_any_block():
     data = np.ones((6, 3))
     data[5, 1] = 0.5
     assert not in_blocks(Survey(6, 3), data, np.arange(6), [3]).whole_numbers
-
-
-@settings(max_examples=30, deadline=None)
-@given(seeds, st.floats(1e-2, 1e2))
-def test_one_count_is_found_in_flat_counts_of_any_unit(seed, unit):
-    counts = np.random.default_rng(seed).poisson(4.0, size=(60, 40))
-    assert one_count(unit * counts) == pytest.approx(unit, rel=0.2)
-
-
-@pytest.mark.parametrize("shape", [(5, 1), (3, 4)])
-def test_one_count_of_what_does_not_vary_is_one(shape):
-    assert one_count(np.full(shape, 2.5)) == 1.0
