@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import coupling
 from hyperfuse_hs.algorithms.hidden import hidden_directions
-from hyperfuse_hs.algorithms.noise import FEW_COUNTS
+from hyperfuse_hs.algorithms.noise import FEW_COUNTS, count_moments
 from hyperfuse_hs.algorithms.orthonormal import ordered
 from hyperfuse_hs.algorithms.rank import unevenness
 from hyperfuse_hs.algorithms.regional import refine_lead, split_scan
-from hyperfuse_hs.algorithms.tall import precision, stripes
+from hyperfuse_hs.algorithms.tall import precision
 from hyperfuse_hs.noise_model import COUNTED
 from hyperfuse_hs.result import Choices, ModalityScores, Scores
 from hyperfuse_hs.scaling import design_weight, row_divisor
@@ -197,7 +197,9 @@ def _with_hidden(
     if part.noise in COUNTED:
         # A dimension is no more than so many positions, in which enough has to be counted.
         divisor = np.maximum(divisor, FEW_COUNTS * gain * seen.shape[1] / len(seen))
-        through, squares = _moments(seen, part.scale)
+        through, squares = count_moments(
+            seen, None if part.scale is None else row_divisor(part.scale)
+        )
         constant = squares[:, None] * part.offset / divisor
         variance = np.maximum(through @ (joint / divisor), 0.0) + constant
     found = hidden_directions(
@@ -210,16 +212,3 @@ def _with_hidden(
     )
     wanted = max(int(np.sum(found.values > found.edge)), n_components - n_known)
     return coupling.insert_directions(coupled, found, n_known, wanted)
-
-
-def _moments(
-    seen: NDArray[np.floating], scale: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum over the positions what the noise of counts goes with, ``(R, R)`` and ``(R,)``."""
-    rows = np.ones(len(seen)) if scale is None else row_divisor(scale)
-    cubes, squares = np.zeros((seen.shape[1], seen.shape[1])), np.zeros(seen.shape[1])
-    for part in stripes(len(seen)):
-        some = seen[part].astype(np.float64)
-        cubes += (some**2 / np.sqrt(rows[part, None])).T @ some
-        squares += np.sum(some**2 / rows[part, None], axis=0)
-    return cubes, squares

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import regression, spatial, varying
-from hyperfuse_hs.algorithms.noise import FEW_COUNTS
+from hyperfuse_hs.algorithms.noise import FEW_COUNTS, count_moments
 from hyperfuse_hs.algorithms.rank import noise_edge, signal_strength, unevenness
 from hyperfuse_hs.algorithms.tall import crossed, turned
 from hyperfuse_hs.algorithms.varying import Variation
@@ -180,9 +180,7 @@ class _Rest:
         """Return what to divide channels by, and the variance ``(R, C)`` of their noise then."""
         if part.noise not in COUNTED:
             return part.divisor, None
-        rows = row_divisor(scale_of(part, len(seen)))[:, None]
-        squares = seen**2
-        divisor = np.maximum(part.divisor, FEW_COUNTS * self.gain * squares.shape[1] / len(squares))
-        through = (squares / np.sqrt(rows)).T @ seen
-        constant = np.sum(squares / rows, axis=0)[:, None] * part.offset / divisor
+        divisor = np.maximum(part.divisor, FEW_COUNTS * self.gain * seen.shape[1] / len(seen))
+        through, squares = count_moments(seen, row_divisor(scale_of(part, len(seen))))
+        constant = squares[:, None] * part.offset / divisor
         return divisor, np.maximum(through @ (self.joint / divisor), 0.0) + constant

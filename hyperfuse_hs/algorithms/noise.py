@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs.algorithms.tall import stripes
+
 FEW_COUNTS = 10.0
 """Counts in a whole channel below which its noise is too far from Gaussian to be scaled up."""
 
@@ -99,3 +101,31 @@ def one_count(block: NDArray[np.generic]) -> float:
     differences = np.sum(np.diff(values, axis=1) ** 2)
     sums = np.sum(values[:, 1:] + values[:, :-1])
     return float(differences / sums) if differences > 0 and sums > 0 else 1.0
+
+
+def count_moments(
+    seen: NDArray[np.floating], row_scale: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum over the positions what the noise of counts in directions goes with.
+
+    Parameters
+    ----------
+    seen
+        ``(N, R)`` directions U.
+    row_scale
+        ``(N,)`` variance d that the rows of the data were divided by; None for ones.
+
+    Returns
+    -------
+    cubes : ndarray
+        ``(R, R)``, ``sum_n U_ni^2 U_nj / sqrt(d_n)``: times the projected data, the variance.
+    squares : ndarray
+        ``(R,)``, ``sum_n U_ni^2 / d_n``, for noise without counts.
+    """
+    rows = np.ones(len(seen)) if row_scale is None else row_scale
+    cubes, squares = np.zeros((seen.shape[1], seen.shape[1])), np.zeros(seen.shape[1])
+    for part in stripes(len(seen)):
+        some = seen[part].astype(np.float64)
+        cubes += (some**2 / np.sqrt(rows[part, None])).T @ some
+        squares += np.sum(some**2 / rows[part, None], axis=0)
+    return cubes, squares
