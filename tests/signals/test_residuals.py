@@ -171,9 +171,9 @@ class TestFigure:
         seen = []
         original = type(fused)._residuals
 
-        def count(self, name):
+        def count(self, name, *options):
             seen.append(name)
-            return original(self, name)
+            return original(self, name, *options)
 
         monkeypatch.setattr(type(fused), "_residuals", count)
         figure = fused.plot_residuals()
