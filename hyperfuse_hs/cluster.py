@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -62,13 +63,28 @@ class _Progress:
     def __init__(self, tick: Tick) -> None:
         self.tick = tick
         self.done: dict[int, int] = {}
+        self.over = threading.Event()
+        self.error: BaseException | None = None
 
     def __call__(self, event: tuple[float, tuple[int, int]]) -> None:
         number, done = event[1]
         more = done - self.done.get(number, 0)
-        if more > 0:
+        if more > 0 and self.error is None:
             self.done[number] = done
-            self.tick(more)
+            try:
+                self.tick(more)
+            except BaseException as error:
+                # Whoever watches has given up: for the thread that waits, not for that of events.
+                self.error = error
+                self.over.set()
+
+    def wait_for(self, future: Any) -> Any:
+        """Wait for a result, or raise what whoever watches has raised."""
+        future.add_done_callback(lambda _: self.over.set())
+        self.over.wait()
+        if self.error is not None:
+            raise self.error
+        return future.result()
 
 
 class Collected(Generic[Some]):
@@ -124,7 +140,8 @@ def run_on_cluster(
         Of all parts; nothing else comes back.
     """
     fan_in = max(2, min(FAN_IN, ADDED_BYTES // max(held, 1)))
-    client.subscribe_topic(name, _Progress(tick))
+    progress = _Progress(tick)
+    client.subscribe_topic(name, progress)
     futures: list[Any] = []
     try:
         for number, (run, empty) in enumerate(parts):
@@ -153,7 +170,7 @@ def run_on_cluster(
                 client.submit(_sum, add, *group, key=f"{key}-{k}", pure=False, priority=level)
                 for k, group in enumerate(groups)
             ]
-        result: Some = futures[0].result().collector
+        result: Some = progress.wait_for(futures[0]).collector
         return result
     except BaseException:
         client.cancel(futures)

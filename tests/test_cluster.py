@@ -259,6 +259,32 @@ def test_ctrl_c_ends_the_tasks_of_a_cluster(client):
     assert time.monotonic() - started < 256 * 0.05 / 2
 
 
+@pytest.mark.slow
+def test_the_interface_cancels_the_tasks_of_a_cluster(client):
+    pytest.importorskip("traits", reason="the interface is made of traits")
+    from hyperfuse_hs.gui.tool import Fuser
+
+    def wait_for(what, seconds):
+        deadline = time.monotonic() + seconds
+        while not what() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert what()
+
+    # A pass takes 25 seconds.
+    data = made_up((256, 256), (8, 8), 4).map_blocks(lambda block: slowly(block), dtype="u2")
+    s = hs.signals.Signal2D(data).as_lazy()
+    tool = Fuser([s], n_components=3)
+    tool.background = True
+    tool.run()
+    wait_for(lambda: tool.progress > 0, 60)
+    assert tool.running and "first look" in tool.stage
+    tool.cancel()
+    wait_for(lambda: not tool.running, 5)
+    assert tool.result is None and "Cancelled" in tool.notice and not tool.errors
+    assert s.learning_results.factors is None
+    wait_for(lambda: not any(client.processing().values()), 5)
+
+
 @pytest.mark.parametrize("where", ["threads", "cluster"])
 @pytest.mark.parametrize("kind", ["zspy", "hspy"])
 def test_an_error_in_reading_is_raised_as_it_was(request, phantom, tmp_path, where, kind):
