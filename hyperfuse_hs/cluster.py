@@ -143,6 +143,7 @@ def run_on_cluster(
     progress = _Progress(tick)
     client.subscribe_topic(name, progress)
     futures: list[Any] = []
+    groups: list[list[Any]] = []
     try:
         for number, (run, empty) in enumerate(parts):
             chunks = unplug(run.arrays)
@@ -173,7 +174,8 @@ def run_on_cluster(
         result: Some = progress.wait_for(futures[0]).collector
         return result
     except BaseException:
-        client.cancel(futures)
+        # The error that is raised would keep the futures of this frame alive, and so their tasks.
+        client.cancel([*futures, *(future for group in groups for future in group)])
         raise
     finally:
         client.unsubscribe_topic(name)
