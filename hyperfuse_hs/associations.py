@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import correlation, spatial
-from hyperfuse_hs.errors import joint_basis
 from hyperfuse_hs.express import expand
 from hyperfuse_hs.features import Feature, centred, own_maps, row_ratio
 from hyperfuse_hs.noise_model import COUNTED
 from hyperfuse_hs.result import FusionResult, ModalityScores, Scores
 from hyperfuse_hs.scaling import row_divisor
-from hyperfuse_hs.varying import scale_of
+from hyperfuse_hs.varying import joint_basis, scale_of
 
 Floats = NDArray[np.float64]
 

@@ -186,6 +186,7 @@ def _packed(run: Any, empty: Any) -> bytes:
 
     try:
         content: bytes = dumps((run, empty))
+    # Whatever a user's data are made of may raise anything.
     except Exception as error:
         raise TypeError(
             f"The data of {run.name} cannot be sent to the workers of the cluster: {error}. Save "

@@ -11,16 +11,10 @@ from hyperfuse_hs.algorithms.factor_noise import FactorEstimate
 from hyperfuse_hs.feasibility import estimate_factors
 from hyperfuse_hs.lead_noise import LeadNoise, corners
 from hyperfuse_hs.result import FusionResult, Scores
-from hyperfuse_hs.scaling import design_weight
 from hyperfuse_hs.unmixing import SIGNED
 from hyperfuse_hs.varying import scale_of
 
 Floats = NDArray[np.float64]
-
-
-def joint_basis(scores: Scores, result: FusionResult) -> Floats:
-    """Orthonormal basis ``(N, R)`` of the joint subspace of a result."""
-    return np.asarray(result.basis[~result.excluded] * design_weight(scores.scale)[:, None])
 
 
 def factor_errors(
@@ -29,6 +23,7 @@ def factor_errors(
     name: str,
     noise: LeadNoise | None,
     mixing: Floats | None = None,
+    estimate: FactorEstimate | None = None,
 ) -> Floats:
     """Add up the errors of the factors of a modality.
 
@@ -43,6 +38,8 @@ def factor_errors(
     mixing
         ``(p, p, p)`` second moments of how each factor (first index) mixes with all; None for
         what the noise of the abundances does, the endmembers being what they are.
+    estimate
+        Of the factors, if it is known already.
 
     Returns
     -------
@@ -51,7 +48,7 @@ def factor_errors(
         the data, errors of the abundances, and what the modality has in store besides the
         components (see `misfit_variance`).
     """
-    estimate = estimate_factors(scores, result, name)
+    estimate = estimate or estimate_factors(scores, result, name)
     if mixing is None:
         assert noise is not None
         mixing = _abundance_mixing(scores, name, estimate.weights, noise)

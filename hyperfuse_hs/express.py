@@ -220,10 +220,14 @@ def express_one(
     scale = varying.scale_of(part, len(basis))
     weight = design_weight(scale)[:, None]
     design, joint = part.through(scores.basis, basis, coordinates * weight)
-    average = varying.averages(role[0], signed=signed)
-    factors = varying.fit(scores, part, basis, coordinates, average=average, errors=False).factors
-    if part.nonnegative and not signed:
-        factors = regression.nearest_nonnegative(design, factors)
+    nonnegative = part.nonnegative and not signed
+    if varying.averages(role[0], signed=signed):
+        found = varying.fit(scores, part, basis, coordinates, average=True, errors=False)
+        factors = found.factors
+        if nonnegative:
+            factors = regression.nearest_nonnegative(design, factors)
+    else:
+        factors = regression.factors_from_design(design, joint, nonnegative=nonnegative)
     # Rows of a modality with an intensity of its own are those of the basis times this ratio.
     ratio = weight / design_weight(scores.scale)[:, None]
     most = slice(

@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfuse_hs import varying
 from hyperfuse_hs.algorithms import facets, factor_noise, feasible
 from hyperfuse_hs.algorithms.factor_noise import FactorEstimate
 from hyperfuse_hs.algorithms.purify import subtract
 from hyperfuse_hs.algorithms.tall import turned
 from hyperfuse_hs.noise_model import COUNTED
 from hyperfuse_hs.result import FusionResult, Scores
-from hyperfuse_hs.scaling import design_weight, row_divisor
+from hyperfuse_hs.scaling import row_divisor
 from hyperfuse_hs.unmixing import SIGNED
-from hyperfuse_hs.varying import scale_of
+from hyperfuse_hs.varying import fit_result, scale_of
 
 LEAST_EVIDENCE = 3.0
 """Standard errors by which positions must show one component without another."""
@@ -117,12 +116,9 @@ def estimate_factors(scores: Scores, result: FusionResult, name: str) -> FactorE
         found: a linear function of the noise of the data.
     """
     part, kept = scores.modalities[name], ~result.excluded
-    basis = result.basis[kept] * design_weight(scores.scale)[:, None]
     scale = scale_of(part, int(kept.sum()))
     coordinates = result.coordinates[kept]
-    signed = result.options["unmixing"] in SIGNED
-    average = varying.averages(result.modalities[name].role, signed=signed)
-    fit = varying.fit(scores, part, basis, coordinates, average=average, errors=True)
+    fit = fit_result(scores, result, name, errors=True)
     fitted = fit.factors
     weights = turned(fit.seen, fit.weights.T).T / np.sqrt(row_divisor(scale))
     counts = part.noise in COUNTED

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from hyperfuse_hs.algorithms.confidence import bounded_interval
-from hyperfuse_hs.feasibility import estimate_factors
 from hyperfuse_hs.lead_noise import LeadNoise
 from hyperfuse_hs.result import FusionResult, Scores
 from hyperfuse_hs.unmixing import SIGNED
@@ -70,7 +69,12 @@ def abundance_interval(
 
 
 def factor_interval(
-    scores: Scores, result: FusionResult, name: str, errors: Floats, level: float
+    scores: Scores,
+    result: FusionResult,
+    name: str,
+    errors: Floats,
+    own: Floats | float,
+    level: float,
 ) -> tuple[Floats, Floats]:
     """Confidence intervals of the factors of a modality.
 
@@ -82,6 +86,8 @@ def factor_interval(
         Of the modality.
     errors
         ``(p, C_all)`` standard errors.
+    own
+        ``(p,)`` or one number, as `FactorEstimate.own`: what variance an intensity brings with it.
     level
         Part of the intervals that shall hold the truth.
 
@@ -98,7 +104,6 @@ def factor_interval(
     low = 0.0 if scores.modalities[name].nonnegative and not signed else -np.inf
     factors = result.modalities[name].factors
     deviate = norm.ppf((1 + level) / 2)
-    own = np.broadcast_to(estimate_factors(scores, result, name).own, len(factors))[:, None]
-    rise = deviate**2 * own / 2
+    rise = deviate**2 * np.broadcast_to(own, len(factors))[:, None] / 2
     reach = np.hypot(deviate * errors, rise)
     return np.maximum(factors + rise - reach, low), factors + rise + reach

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,7 +131,7 @@ def _method(result: FusionResult, choices: Choices) -> object:
     return named
 
 
-def _search(method: object, points: Floats, p: int, noise: Floats, seed: int) -> Floats:
+def _search(method: Any, points: Floats, p: int, noise: Floats, seed: int) -> Floats:
     if method == "vertex":
         return vertex_component_analysis(points, p, random_state=seed)
-    return endmembers_of(method.fit(points, p, noise), p)  # type: ignore[attr-defined]
+    return endmembers_of(method.fit(points, p, noise), p)

@@ -15,8 +15,7 @@ from hyperfuse_hs.noise_model import COUNTED
 from hyperfuse_hs.result import FusionResult, Scores
 from hyperfuse_hs.scaling import design_weight
 from hyperfuse_hs.streaming import collect
-from hyperfuse_hs.unmixing import SIGNED
-from hyperfuse_hs.varying import averages, fit, scale_of
+from hyperfuse_hs.varying import fit_result, scale_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +54,8 @@ def linear_fit(
         ``(N,)`` part of the noise of each position that they follow.
     """
     part, kept = scores.modalities[name], ~result.excluded
-    basis = result.basis[kept] * design_weight(scores.scale)[:, None]
-    coordinates = result.coordinates[kept]
-    average = averages(result.modalities[name].role, signed=result.options["unmixing"] in SIGNED)
-    found = fit(scores, part, basis, coordinates, average=average, errors=False)
-    design = coordinates * design_weight(scale_of(part, len(basis)))[:, None]
+    found = fit_result(scores, result, name, errors=False)
+    design = result.coordinates[kept] * design_weight(scale_of(part, len(found.seen)))[:, None]
     leverage = np.einsum("ij,ij->i", design, turned(found.seen, found.weights.T))
     return found.factors, np.clip(leverage, 0.0, MOST_LEVERAGE)
 

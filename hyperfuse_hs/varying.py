@@ -13,8 +13,9 @@ from hyperfuse_hs.algorithms.rank import noise_edge, signal_strength, unevenness
 from hyperfuse_hs.algorithms.tall import crossed, turned
 from hyperfuse_hs.algorithms.varying import Variation
 from hyperfuse_hs.noise_model import COUNTED
-from hyperfuse_hs.result import ModalityScores, Scores
+from hyperfuse_hs.result import FusionResult, ModalityScores, Scores
 from hyperfuse_hs.scaling import design_weight, row_divisor
+from hyperfuse_hs.unmixing import SIGNED
 
 Floats = NDArray[np.float64]
 
@@ -55,6 +56,11 @@ def scale_of(part: ModalityScores, n_positions: int) -> Floats:
     return np.ones(n_positions) if part.scale is None else part.scale
 
 
+def joint_basis(scores: Scores, result: FusionResult) -> Floats:
+    """Orthonormal basis ``(N, R)`` of the joint subspace of a result."""
+    return np.asarray(result.basis[~result.excluded] * design_weight(scores.scale)[:, None])
+
+
 def look(scores: Scores, part: ModalityScores, basis: Floats) -> tuple[Floats, Floats]:
     """Look at the data of a modality through the directions that it shares with a subspace.
 
@@ -75,9 +81,9 @@ def look(scores: Scores, part: ModalityScores, basis: Floats) -> tuple[Floats, F
     if part.turn is None:
         return part.seen(scores.basis, basis)
     own = part.directions(scores.basis)
-    left, values, _ = np.linalg.svd(own.T @ basis, full_matrices=False)
+    left, values, _ = np.linalg.svd(crossed(own, basis), full_matrices=False)
     kept = left[:, values > LEAST_SHARE]
-    return own @ kept, kept.T @ part.projection
+    return turned(own, kept), kept.T @ part.projection
 
 
 def averages(role: str, *, signed: bool) -> bool:
@@ -151,6 +157,18 @@ def fit(
         left, _, right = rest.found(plain.factors)
         _, spectra = varying.divide_power(seen, design, left, right, rest.noise)
     return replace(plain, variation=Variation(fields.spread_of(rows), spectra))
+
+
+def fit_result(scores: Scores, result: FusionResult, name: str, *, errors: bool) -> Fit:
+    """Fit the factors of a modality of a result again, see `fit`: without constraints."""
+    return fit(
+        scores,
+        scores.modalities[name],
+        joint_basis(scores, result),
+        result.coordinates[~result.excluded],
+        average=averages(result.modalities[name].role, signed=result.options["unmixing"] in SIGNED),
+        errors=errors,
+    )
 
 
 class _Rest:

@@ -17,6 +17,7 @@ from hyperfuse_hs.algorithms.list_kernels import (
 )
 from hyperfuse_hs.algorithms.listing import Listed, Listing, lanes, widened
 from hyperfuse_hs.algorithms.survey import Survey
+from hyperfuse_hs.algorithms.tall import added
 
 STRIPE = 4096
 """Channels that are cast to single precision at a time."""
@@ -175,14 +176,10 @@ class Products:
 
     def absorb(self, other: Products) -> Products:
         """Join the same as `plus`, in the memory of the two, which are used up."""
-        sums = [part._sums for part in (self, other) if part._sums is not None]
+        sums = self._sums, other._sums
         self._sums = other._sums = None
         joint = self.plus(other)
-        for some in sums:
-            if joint._sums is None:
-                joint._sums = some
-            else:
-                joint._sums += some
+        joint._sums = added(*sums)
         return joint
 
     def close(self) -> None:

@@ -36,7 +36,13 @@ def factors_from_projection(
         that noise of the abundances outside the subspace does not weaken the factors (Wald,
         Ann. Math. Stat. 11, 284 (1940), on errors in variables).
     """
-    design = crossed(basis, abundances)
+    return factors_from_design(crossed(basis, abundances), projection, nonnegative=nonnegative)
+
+
+def factors_from_design(
+    design: NDArray[np.float64], projection: NDArray[np.floating], *, nonnegative: bool
+) -> NDArray[np.float64]:
+    """Do the same, given ``U^T A`` (K, p) in place of both."""
     cross = turned(projection.T, design).T.astype(np.float64)
     fitted = np.asarray(np.linalg.lstsq(design.T @ design, cross, rcond=None)[0], dtype=np.float64)
     return nearest_nonnegative(design, fitted) if nonnegative else fitted

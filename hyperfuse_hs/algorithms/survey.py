@@ -12,6 +12,7 @@ from hyperfuse_hs.algorithms.float_kernels import add_squares, gather_floats
 from hyperfuse_hs.algorithms.list_kernels import SPARSE_GRAM_FILL, add_gram, summarise
 from hyperfuse_hs.algorithms.listing import Listed, Listing
 from hyperfuse_hs.algorithms.noise import one_count
+from hyperfuse_hs.algorithms.tall import added
 
 PAIRS = 64
 """Pairs of neighbouring positions kept of a block, to see the noise by their differences."""
@@ -257,14 +258,10 @@ class Survey:
 
     def absorb(self, other: Survey) -> Survey:
         """Join the same as `plus`, in the memory of the two, which are used up."""
-        grams = [part._upper for part in (self, other) if part._upper is not None]
+        grams = self._upper, other._upper
         self._upper = other._upper = None
         joint = self.plus(other)
-        for gram in grams:
-            if joint._upper is None:
-                joint._upper = gram
-            else:
-                joint._upper += gram
+        joint._upper = added(*grams)
         return joint
 
     def _take_pairs(self, *parts: Survey) -> None:

@@ -80,6 +80,16 @@ def turned(matrix: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray
     return result
 
 
+def added(
+    total: NDArray[np.floating] | None, more: NDArray[np.floating] | None
+) -> NDArray[Any] | None:
+    """Add to a matrix in its own memory; either may be missing."""
+    if total is None or more is None:
+        return more if total is None else total
+    total += more
+    return total
+
+
 def squared_norms(matrix: NDArray[np.floating]) -> NDArray[np.float64]:
     """Sum the squares of each row, ``(N,)``."""
     return np.asarray(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))

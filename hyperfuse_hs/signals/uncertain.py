@@ -9,6 +9,8 @@ from hyperspy.signal import BaseSignal
 from numpy.typing import NDArray
 
 from hyperfuse_hs import errors, intervals, resampling
+from hyperfuse_hs.algorithms.factor_noise import FactorEstimate
+from hyperfuse_hs.feasibility import estimate_factors
 from hyperfuse_hs.lead_noise import LeadNoise, lead_noise
 from hyperfuse_hs.resampling import Resampled
 from hyperfuse_hs.signals import templates
@@ -171,22 +173,28 @@ class UncertainFusion(RangedFusion):
     def _factor_errors(self, name: str, resampled: Resampled | None) -> BaseSignal:
         return self._factor_signal(name, self._factor_deviation(name, resampled), "Errors")
 
-    def _factor_deviation(self, name: str, resampled: Resampled | None) -> Floats:
+    def _factor_deviation(
+        self, name: str, resampled: Resampled | None, estimate: FactorEstimate | None = None
+    ) -> Floats:
         result = self._whole()
         assert self._scores is not None
-        if resampled is None:
-            return errors.factor_errors(self._scores, result, name, self._lead_noise())
-        moments = resampled.factor_moments()
-        return errors.factor_errors(self._scores, result, name, resampled.noise, moments)
+        noise, moments = (
+            (self._lead_noise(), None)
+            if resampled is None
+            else (resampled.noise, resampled.factor_moments())
+        )
+        return errors.factor_errors(self._scores, result, name, noise, moments, estimate)
 
     def _factor_interval(
         self, name: str, level: float, resampled: Resampled | None
     ) -> tuple[BaseSignal, BaseSignal]:
         level = intervals.check_level(level)
-        deviation = self._factor_deviation(name, resampled)
+        result = self._whole()
         assert self._scores is not None
+        estimate = estimate_factors(self._scores, result, name)
+        deviation = self._factor_deviation(name, resampled, estimate)
         lower, upper = intervals.factor_interval(
-            self._scores, self._fusion(), name, deviation, level
+            self._scores, result, name, deviation, estimate.own, level
         )
         return (
             self._factor_signal(name, lower, f"{level:.4g} interval, lower end"),

@@ -73,7 +73,10 @@ class SignalColumn(CandidateColumn):
 
 def candidate_table(tool: Fuser) -> tui.TableEditor:
     """Return the table of signals."""
-    arrays = lambda: tool.array_names  # noqa: E731
+
+    def arrays() -> list[str]:
+        return tool.array_names
+
     return tui.TableEditor(
         columns=[
             CandidateColumn(name="chosen", label="Fuse", editable=False, renderer=Tick()),
