@@ -295,7 +295,9 @@ def second_look(
 
     def start(rows: NDArray[np.intp]) -> Products:
         scale = None if row_scale is None else row_scale[rows]
-        return Products(rows, modality.n_channels, left[rows], scale, vectors)
+        # Where a task reads part of the channels of all positions, they share the directions.
+        mine = left if rows.size == len(left) else left[rows]
+        return Products(rows, modality.n_channels, mine, scale, vectors)
 
     width = left.shape[1] + (0 if vectors is None else vectors.shape[1]) + 1
     found = collect(

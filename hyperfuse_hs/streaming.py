@@ -184,10 +184,10 @@ def _read(
     with modality.watch(len(boxes), description) as tick:
         reader = Reader(modality.data) if modality.lazy and client is None else None
         runs = (Run(modality, share, reader) for share in shares)
-        parts = ((run, start(run.rows)) for run in runs)
         if client is not None:
+            parts = ((run, start(run.rows)) for run in runs)
             return run_on_cluster(client, parts, _collect, _add, name, tick, held)
-        return _on_threads(parts, name, tick, threads)
+        return _on_threads(runs, start, name, tick, threads)
 
 
 def _client(modality: Modality) -> Any:
@@ -272,16 +272,22 @@ class Report:
             self.tick(count)
 
 
+def _begin(run: Run, start: Callable[[NDArray[np.intp]], Some], report: Any) -> Some:
+    """Collect from the beginning: what is empty is only made when its turn has come."""
+    return _collect(run, start(run.rows), report)
+
+
 def _on_threads(
-    parts: Iterator[tuple[Run, Some]],
+    runs: Iterator[Run],
+    start: Callable[[NDArray[np.intp]], Some],
     name: str,
     tick: Tick,
     threads: int,
 ) -> Some:
     report = Report(tick)
     total: Delayed | None = None
-    for k, (run, empty) in enumerate(parts):
-        part = delayed(_collect, pure=False)(run, empty, report, dask_key_name=f"{name}-{k}")
+    for k, run in enumerate(runs):
+        part = delayed(_begin, pure=False)(run, start, report, dask_key_name=f"{name}-{k}")
         # One after the other, so that results do not wait for each other in memory.
         adding = {"dask_key_name": f"{name}-sum-{k}"}
         total = part if total is None else delayed(_absorb, pure=False)(total, part, **adding)

@@ -94,13 +94,15 @@ class Products:
         here = np.searchsorted(self.rows, rows)
         inverse = np.ones(rows.size) if self.row_scale is None else 1 / self.row_scale[here]
         root = np.sqrt(inverse)[:, None].astype(np.float32)
-        left = self.left[here] * root
+        given, own = self.left.shape[1], 0 if self.vectors is None else self.vectors.shape[1]
+        left = np.empty((rows.size, given + own + 1), dtype=np.float32)
+        np.multiply(self.left[here], root, out=left[:, :given])
         if self.vectors is not None:
             scores = self._multiply(block, listed) * root
             self.parts.append((rows, scores))
-            left = np.hstack([left, scores * root])
+            np.multiply(scores, root, out=left[:, given:-1])
             self._square(block, listed, inverse)
-        left = np.hstack([left, root**2])
+        left[:, -1] = root[:, 0] ** 2
         self._project(block, listed, left, slice(None) if channels is None else channels)
 
     def _multiply(self, block: NDArray[np.generic], listed: Listed | None) -> NDArray[np.float32]:

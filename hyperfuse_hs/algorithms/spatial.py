@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,11 +173,12 @@ def correlation_range(scan: Scan, maps: Floats) -> float:
     float
         In positions, one at least: where the autocovariance first is not positive.
     """
-    total = np.zeros(scan.padded)
+    # Summed before they are transformed back, as only the sum is wanted.
+    power: Any = 0.0
     for start in range(0, maps.shape[1], BATCH):
-        total += (
-            _own_products(scan, maps[:, start : start + BATCH]).sum(axis=0).reshape(total.shape)
-        )
+        spectra = scan.transform(maps[:, start : start + BATCH])
+        power = power + np.einsum("k...,k...->...", spectra, spectra.conj()).real
+    total = scan.restore(power[None] + 0j)[0]
     pairs = scan.pairs()
     ring = np.round(np.sqrt(np.sum(np.square(scan.lags()), axis=0))).astype(int)
     sums = np.bincount(ring.ravel(), np.where(pairs >= 1, total, 0.0).ravel())

@@ -12,6 +12,7 @@ from hyperfuse_hs.algorithms.float_kernels import add_squares, gather_floats
 from hyperfuse_hs.algorithms.list_kernels import SPARSE_GRAM_FILL, add_gram, summarise
 from hyperfuse_hs.algorithms.listing import Listed, Listing
 from hyperfuse_hs.algorithms.noise import one_count
+from hyperfuse_hs.algorithms.row_parts import LARGEST_SHORT, RowParts, shortened
 from hyperfuse_hs.algorithms.tall import added
 
 PAIRS = 64
@@ -25,9 +26,6 @@ MOST_CHANNELS = 512
 
 STRIPE = 512
 """Rows of the covariance that are mirrored at a time."""
-
-LARGEST_SHORT = 65535
-"""Largest sum of a bin that is kept in two bytes."""
 
 
 class Survey:
@@ -60,7 +58,7 @@ class Survey:
         self.channel_sum = np.zeros(n_channels)
         self.channel_square = np.zeros(n_channels)
         self.n_positions = n_positions
-        self._totals: list[tuple[NDArray[np.intp], NDArray[np.float64]]] = []
+        self._totals = RowParts()
         self.minimum = np.inf
         self.maximum = -np.inf
         self.n_not_finite = 0
@@ -75,7 +73,7 @@ class Survey:
         self.n_bins = 0 if bins is None else int(bins.max(initial=-1)) + 1
         self._with_gram = gram
         self._upper: NDArray[np.float32] | None = None
-        self._binned: list[tuple[NDArray[np.intp], int, NDArray[Any]]] = []
+        self._binned = RowParts()
         self._listing = Listing()
 
     def close(self) -> None:
@@ -127,7 +125,7 @@ class Survey:
         self._take_sums(rows, part, found.channel_sum, found.total)
         self._take_extremes(found.minimum, found.maximum)
         if self.bins is not None:
-            self._binned.append((rows, first, self._short(found.binned)))
+            self._binned.add(rows, first, self._short(found.binned))
         return True
 
     def _sum_counts(self, rows: NDArray[np.intp], block: NDArray[Any], part: Any) -> None:
@@ -137,7 +135,7 @@ class Survey:
         self._take_sums(rows, part, sums, total)
         self._take_extremes(low, high)
         if self.bins is not None:
-            self._binned.append((rows, first, self._short(binned)))
+            self._binned.add(rows, first, self._short(binned))
 
     def _sum_listed(self, rows: NDArray[np.intp], listed: Listed, part: Any) -> None:
         found = summarise(listed, self._weights(rows))
@@ -162,16 +160,15 @@ class Survey:
         total: NDArray[np.float64],
     ) -> None:
         self.channel_sum[part] += sums
-        self._totals.append((rows, total))
+        self._totals.add(rows, 0, total[:, None])
 
     @property
     def total(self) -> NDArray[np.float64]:
         """Sum over the channels of each position, ``(N,)``: 0 where nothing has come yet."""
         # Only now as long as the scan: tasks are sent empty, and bring back what they have read.
         total = np.zeros(self.n_positions)
-        for rows, sums in self._totals:
-            total[rows] += sums
-        self._totals = [(np.arange(self.n_positions), total)]
+        for rows, _, sums in self._totals:
+            total[rows] += sums[:, 0]
         return total
 
     def _take_extremes(self, low: float, high: float) -> None:
@@ -218,8 +215,7 @@ class Survey:
 
     def _short(self, sums: NDArray[np.float32]) -> NDArray[Any]:
         """Keep counts in two bytes where they fit."""
-        fits = self.whole_numbers and sums.min(initial=0) >= 0
-        return sums.astype(np.uint16) if fits and sums.max(initial=0) <= LARGEST_SHORT else sums
+        return shortened(sums) if self.whole_numbers else sums
 
     def plus(self, other: Survey) -> Survey:
         """Join what was collected of two parts of the data.
@@ -242,7 +238,7 @@ class Survey:
             gram=self._with_gram,
             bins=self.bins,
         )
-        joint._totals = self._totals + other._totals
+        joint._totals = self._totals.plus(other._totals)
         for name in ("channel_sum", "channel_square", "n_not_finite"):
             setattr(joint, name, getattr(self, name) + getattr(other, name))
         joint.minimum = min(self.minimum, other.minimum)
@@ -253,7 +249,7 @@ class Survey:
         joint._take_pairs(self, other)
         grams = [part._upper for part in (self, other) if part._upper is not None]
         joint._upper = sum(grams[1:], start=grams[0]) if grams else None
-        joint._binned = self._binned + other._binned
+        joint._binned = self._binned.plus(other._binned)
         return joint
 
     def absorb(self, other: Survey) -> Survey:
@@ -281,9 +277,9 @@ class Survey:
         once = seen <= self.n_positions * self.n_bins or self.total.max() <= LARGEST_SHORT
         short = once and all(sums.dtype == np.uint16 for _, _, sums in self._binned)
         whole = np.zeros((self.n_positions, self.n_bins), dtype=np.uint16 if short else np.float32)
-        while self._binned:
-            # Forgotten one by one: all of them at once are as large as the whole.
-            rows, first, sums = self._binned.pop()
+        # Forgotten one by one: all of them at once are as large as the whole.
+        while (part := self._binned.pop()) is not None:
+            rows, first, sums = part
             whole[rows, first : first + sums.shape[1]] += sums
         return whole
 
@@ -295,14 +291,9 @@ class Survey:
         empty
             ``(N,)``, True = forget.
         """
-        number = np.cumsum(~empty) - 1
-        total = self.total[~empty]
-        self.n_positions = total.size
-        self._totals = [(np.arange(total.size), total)]
-        self._binned = [
-            (number[rows[~empty[rows]]], first, sums[~empty[rows]])
-            for rows, first, sums in self._binned
-        ]
+        self.n_positions = int(np.count_nonzero(~empty))
+        self._totals = self._totals.without(empty)
+        self._binned = self._binned.without(empty)
 
     def _keep_pairs(self, block: NDArray[np.generic]) -> None:
         count = min(PAIRS, MOST_PAIRS - self.n_pairs, len(block) // 2)
