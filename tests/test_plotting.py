@@ -199,7 +199,7 @@ class TestComponents:
     def test_nothing_overlaps(self, p):
         assert_nothing_overlaps(plot_components(make_fusion(p, scan=(12, 16))))
 
-    @pytest.mark.parametrize("scan", [(40,), (8, 40), (40, 8), (2, 6, 30)])
+    @pytest.mark.parametrize("scan", [(40,), (1, 40), (3, 90), (8, 40), (40, 8), (2, 6, 30)])
     def test_nothing_overlaps_for_other_scans_and_long_labels(self, scan):
         labels = ["anatase nanoparticles", "amorphous carbon support film", "vacuum"]
         assert_nothing_overlaps(plot_components(make_fusion(3, scan=scan), labels=labels))
@@ -209,6 +209,27 @@ class TestComponents:
         first = plot_components(h).axes[0]
         np.testing.assert_array_equal(first.lines[0].get_ydata(), h.get_abundances().data[0])
         assert first.lines[0].get_xdata()[1] == pytest.approx(0.2)
+
+    @pytest.mark.parametrize("scan", [(1, 30), (30, 1)])
+    def test_a_single_row_or_column_is_drawn_as_a_line(self, scan):
+        h = make_fusion(2, scan=scan)
+        figure = plot_components(h)
+        line = figure.axes[0].lines[0]
+        np.testing.assert_array_equal(line.get_ydata(), h.get_abundances().data[0].ravel())
+        assert line.get_xdata()[1] == pytest.approx(0.2)
+        assert_nothing_overlaps(figure)
+        first = plot_faces(h).axes[0]
+        assert first.get_xlabel() == "position (nm)" and first.images[0].get_array().shape[0] == 1
+
+    @pytest.mark.parametrize("scan", [(2, 300), (300, 2)])
+    def test_maps_of_a_few_rows_are_high_enough_to_be_seen(self, scan):
+        h = make_fusion(2, scan=scan)
+        figure = plot_components(h)
+        figure.draw_without_rendering()
+        box = figure.axes[0].get_window_extent()
+        assert 0.1 < box.height / box.width < 10
+        h.axes_manager.navigation_axes[1].scale = 0.6  # Stretched all the same.
+        assert plot_components(h).axes[0].get_aspect() == figure.axes[0].get_aspect()
 
     def test_mean_over_the_leading_axis_without_what_is_excluded(self):
         h = make_fusion(2, scan=(3, 8, 9))

@@ -6,6 +6,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from hyperspy.signals import Signal1D
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,6 +175,21 @@ def test_the_figure_shows_every_component_once(fused, ranks):
     styles = [axes.spines["left"].get_linestyle() for axes in panels]
     titles = [axes.get_title() for axes in panels]
     assert titles.count("0.40") == sum(p // 3 for p in ranks) == styles.count((0, (3, 2)))
+    assert_nothing_overlaps(figure)
+
+
+@pytest.mark.parametrize("scan", [(60,), (1, 60)])
+def test_maps_along_a_line_have_an_axis(scan):
+    from tests.test_plotting import assert_nothing_overlaps
+
+    rng = np.random.default_rng(0)
+    shares = np.repeat(np.eye(3), 20, axis=0).reshape(*scan, 3)
+    signal = Signal1D(rng.poisson(shares @ rng.uniform(20, 200, (3, 40))).astype(float))
+    signal.axes_manager.navigation_axes[0].trait_set(name="x", units="nm", scale=2.0)
+    h = hf.fuse([signal], n_components=3, show_progressbar=False)
+    figure = h.stability([1, 2, 3], seeds=0, resamples=1).plot()
+    labels = [axes.get_xlabel() for axes in figure.axes if axes.images]
+    assert sorted(labels) == [*[""] * 3, *["x (nm)"] * 3]
     assert_nothing_overlaps(figure)
 
 

@@ -20,6 +20,7 @@ from hyperfuse_hs.plotting.panels import (
     PATTERN_COLOURS,
     SMALL_SIZE,
     TITLE_SIZE,
+    as_shown,
     axis_edges,
     axis_label,
     chosen_names,
@@ -29,6 +30,7 @@ from hyperfuse_hs.plotting.panels import (
     draw_map,
     draw_scale_bar,
     kind_of,
+    line_axis,
     mean_over_leading,
     new_figure,
     with_excluded,
@@ -164,11 +166,13 @@ def _panels(count: int, figure: Figure | None) -> list[Axes]:
 def _draw_abundance(
     axes: Axes, h: Any, component: int, colour: str, errors: ComponentErrors | None
 ) -> None:
-    values = np.asarray(h.get_abundances().data)[component]
-    deviation = None if errors is None else np.asarray(errors.abundances.data)[component]
+    values = as_shown(h, np.asarray(h.get_abundances().data))[component]
+    deviation = None
+    if errors is not None:
+        deviation = as_shown(h, np.asarray(errors.abundances.data))[component]
     axes.set_title("Abundance", fontsize=TITLE_SIZE)
     if values.ndim == 1:
-        axis = h.axes_manager.navigation_axes[0]
+        axis = line_axis(h)
         ends = None
         if deviation is not None:
             ends = [values - CURVE_ERRORS * deviation, values + CURVE_ERRORS * deviation]

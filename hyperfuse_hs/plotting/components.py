@@ -17,6 +17,7 @@ from hyperfuse_hs.plotting.panels import (
     PATTERN_COLOURS,
     SMALL_SIZE,
     TITLE_SIZE,
+    as_shown,
     axis_edges,
     axis_label,
     chosen_names,
@@ -27,6 +28,7 @@ from hyperfuse_hs.plotting.panels import (
     draw_map,
     draw_scale_bar,
     kind_of,
+    line_axis,
     map_width,
     mean_over_leading,
     new_figure,
@@ -84,7 +86,7 @@ def plot_components(
     """
     source = _source_of_errors(h, errors)
     chosen = chosen_names(h, names)
-    abundances = np.asarray(h.get_abundances().data)
+    abundances = as_shown(h, np.asarray(h.get_abundances().data))
     titles = component_labels(labels, len(abundances), "Component {}")
     factors = [h.get_factors(name) for name in chosen]
     height = 1.9 if len(titles) <= 4 else 1.5
@@ -133,7 +135,7 @@ def _draw_abundances(column: NDArray[Any], h: Any, abundances: NDArray[Any]) -> 
     low, high = min(0.0, np.nanmin(maps)), max(1.0, np.nanmax(maps))
     column[0].set_title(f"Abundance{note}", fontsize=TITLE_SIZE)
     if maps.ndim == 2:
-        axis = h.axes_manager.navigation_axes[0]
+        axis = line_axis(h)
         for number, (axes, values) in enumerate(zip(column, maps, strict=True)):
             axes.plot(axis.axis, values, color=colour_of(number))
             axes.set_ylim(low - 0.03, high + 0.03)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,13 @@ from hyperfuse_hs.plotting.panels import (
     COLOURS,
     SMALL_SIZE,
     TITLE_SIZE,
+    as_shown,
     axis_edges,
     axis_label,
     draw_colour_bar,
     draw_map,
     draw_scale_bar,
+    line_axis,
     map_width,
     mean_over_leading,
     new_figure,
@@ -83,7 +86,7 @@ def plot_correlations(
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in panels[len(found) + 1 :]:
         axes.remove()
-    _draw_feature(panels[0], h, feature)
+    _draw_feature(panels[0], h, feature, _quantity(h, feature.name, region))
     for axes, name, correlation in zip(panels[1:], names, found, strict=False):
         _draw_channels(axes, correlation)
         share = np.mean(correlation.significant.data)
@@ -125,17 +128,25 @@ def _plot_matrix(found: Any, figure: Figure | None) -> Figure:
     return figure
 
 
-def _draw_feature(axes: Axes, h: Any, feature: Any) -> None:
+def _quantity(h: Any, name: str, region: Any) -> str:
+    """Say in what the map of a feature is."""
+    if isinstance(region, Real | np.number) and not isinstance(region, bool | np.bool_):
+        return "Abundance"
+    return str(h._templates[name]["metadata"]["Signal"].get("quantity") or "Counts")
+
+
+def _draw_feature(axes: Axes, h: Any, feature: Any, quantity: str) -> None:
     """Draw the map of the feature, or its curve along a line."""
-    shape = h.axes_manager.navigation_shape[::-1]
-    values, note = feature.map.reshape(1, *shape), ""
-    if len(shape) == 1:
-        axis = h.axes_manager.navigation_axes[0]
+    values = as_shown(h, feature.map.reshape(1, *h.axes_manager.navigation_shape[::-1]))
+    note = ""
+    if values.ndim == 2:
+        axis = line_axis(h)
         axes.plot(axis.axis, values[0], color=COLOURS[0])
         axes.set_xlabel(axis_label(axis, "Position"))
-        axes.set_ylabel("Feature", fontsize=SMALL_SIZE)
+        axes.set_ylabel(quantity, fontsize=SMALL_SIZE)
     else:
         values, note = mean_over_leading(values)
+        note = f"{note}\n{quantity}"
         image = draw_map(axes, h, values[0])
         draw_scale_bar(axes, h)
         draw_colour_bar(image, (0, -0.14, min(1.0, map_width(h, 1.0)), 0.07))

@@ -16,6 +16,7 @@ from hyperfuse_hs.plotting.panels import (
     EXCLUDED_COLOUR,
     SMALL_SIZE,
     TITLE_SIZE,
+    as_shown,
     colour_of,
     component_labels,
     draw_colour_bar,
@@ -64,7 +65,7 @@ def plot_faces(
         )
     texts = component_labels(labels, result.n_components, "{}")
     posterior = np.where(result.excluded, np.nan, np.asarray(result.face_posterior).T)
-    maps = posterior.reshape(-1, *result.navigation_shape)
+    maps = as_shown(h, posterior.reshape(-1, *result.navigation_shape))
     maps, note = mean_over_leading(maps) if maps.ndim > 3 else (maps, "")
     figure = new_figure(figure, 2 * map_width(h, 2.7) + 2.5, 3.0)
     first, second = figure.subplots(1, 2)
@@ -80,8 +81,7 @@ def plot_faces(
     image.set_clim(0, 1)
     second.set_title("Its probability", fontsize=TITLE_SIZE)
     draw_colour_bar(image, (1.03, 0, 0.05, 1))
-    if classes.ndim == 2:
-        draw_scale_bar(first, h)
+    draw_scale_bar(first, h)
     names = [face_name(result.face_sets[face], texts) for face in shown] + ["other faces"]
     _draw_legend(figure, classes, colours, names)
     return figure

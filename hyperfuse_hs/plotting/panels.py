@@ -117,18 +117,35 @@ def mean_over_leading(values: NDArray[Any]) -> tuple[NDArray[Any], str]:
     return means, f"\n(mean over leading {'axis' if len(leading) == 1 else 'axes'})"
 
 
+def line_axis(h: Any) -> Any:
+    """Return the axis of a scan along a line, or of a single row or column; else None."""
+    axes = sorted(h.axes_manager.navigation_axes, key=lambda axis: -int(axis.size))
+    return axes[0] if all(axis.size == 1 for axis in axes[1:]) else None
+
+
+def as_shown(h: Any, values: NDArray[Any]) -> NDArray[Any]:
+    """Return maps ``(p, nav...)``; of a scan along a line, or of a single row, as ``(p, x)``."""
+    return values if line_axis(h) is None else values.reshape(len(values), -1)
+
+
+FLATTEST = 0.15
+"""Least height of a map over its width: pixels of flatter ones are drawn higher than they are."""
+
+
 def pixel_aspect(h: Any) -> float:
-    """Return height over width of a pixel of the scan."""
+    """Return height over width of a pixel of the scan, as it is drawn."""
     x, y = h.axes_manager.navigation_axes[:2]
     same = x.is_uniform and y.is_uniform and defined(x.units) == defined(y.units)
-    return abs(y.scale / x.scale) if same else 1.0
+    aspect = abs(y.scale / x.scale) if same else 1.0
+    usual = x.size / y.size
+    return float(np.clip(aspect, FLATTEST * usual, usual / FLATTEST))
 
 
 def map_width(h: Any, height: float) -> float:
     """Return the width that a map of the scan takes at that height [inch]."""
-    axes = h.axes_manager.navigation_axes
-    if len(axes) < 2:
+    if line_axis(h) is not None:
         return 1.5 * height
+    axes = h.axes_manager.navigation_axes
     ratio = axes[0].size / (axes[1].size * pixel_aspect(h))
     return height * float(np.clip(ratio, 0.6, 2.4))
 
@@ -137,7 +154,7 @@ def draw_map(axes: Axes, h: Any, values: NDArray[Any], colours: Any = MAP_COLOUR
     """Draw one map of the scan ``(y, x)``, or a scan along a line ``(x,)`` as a band."""
     colours = with_excluded(colours)
     if values.ndim == 1:
-        axis = h.axes_manager.navigation_axes[0]
+        axis = line_axis(h)
         axes.set(yticks=[], xlabel=axis_label(axis, "Position"))
         extent = (*axis_edges(axis), 0.0, 1.0)
         return axes.imshow(values[np.newaxis], cmap=colours, aspect="auto", extent=extent)
@@ -148,8 +165,11 @@ def draw_map(axes: Axes, h: Any, values: NDArray[Any], colours: Any = MAP_COLOUR
 def draw_scale_bar(axes: Axes, h: Any) -> None:
     """Draw a bar of 1, 2 or 5 times a power of ten, about a third as long as the map.
 
-    Nothing is drawn where the axis along the width has no units or is not uniform.
+    Nothing is drawn where the axis along the width has no units or is not uniform, nor for a scan
+    along a line, which has an axis.
     """
+    if line_axis(h) is not None:
+        return
     axis, height = h.axes_manager.navigation_axes[0], h.axes_manager.navigation_axes[1].size
     if not defined(axis.units) or not axis.is_uniform:
         return

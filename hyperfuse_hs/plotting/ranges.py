@@ -126,7 +126,11 @@ def _draw_patterns(part: SubFigure, signal: Any, errors: NDArray[np.float64]) ->
         axes.set_xlabel(axis_label(x, "x"), fontsize=SMALL_SIZE)
         axes.tick_params(labelsize=SMALL_SIZE)
     panels[0].set_ylabel(axis_label(y, "y"), fontsize=SMALL_SIZE)
-    bar = part.colorbar(image, ax=list(panels), shrink=0.9)
+    low, high = image.get_clim()
+    # At equal distances on the square-root scale.
+    ticks = [low + share**2 * (high - low) for share in (0.0, 0.5, 1.0)]
+    bar = part.colorbar(image, ax=list(panels), shrink=0.9, ticks=ticks, format="%.2g")
+    bar.minorticks_off()
     bar.set_label(f"{_quantity(signal)}, mean error {mean:.2g}", fontsize=SMALL_SIZE)
     bar.ax.tick_params(labelsize=SMALL_SIZE)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hyperfuse_hs.plotting.panels import (
     SMALL_SIZE,
     TITLE_SIZE,
+    as_shown,
     axis_edges,
     axis_label,
     colour_of,
@@ -24,6 +25,7 @@ from hyperfuse_hs.plotting.panels import (
     draw_colour_bar,
     draw_map,
     draw_scale_bar,
+    line_axis,
     mean_over_leading,
     new_figure,
     with_excluded,
@@ -102,8 +104,9 @@ def plot_residuals(
 
 def _draw_positions(axes: Axes, h: Any, name: str, values: NDArray[np.float64]) -> None:
     axes.set_title(textwrap.fill(name, LINE), fontsize=TITLE_SIZE)
+    values = as_shown(h, values[np.newaxis])[0]
     if values.ndim == 1:
-        axis = h.axes_manager.navigation_axes[0]
+        axis = line_axis(h)
         _draw_curve(axes, axis.axis, values)
         axes.set_xlabel(axis_label(axis, "Position"), fontsize=SMALL_SIZE)
         return

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from hyperfuse_hs.plotting.panels import (
     SMALL_SIZE,
     TITLE_SIZE,
+    as_shown,
+    axis_label,
     draw_colour_bar,
     draw_map,
     draw_scale_bar,
+    line_axis,
     map_width,
     mean_over_leading,
     new_figure,
@@ -52,7 +55,7 @@ def plot_stability(stability: Any, *, figure: Figure | None = None) -> Figure:
     figure = new_figure(figure, 1.0 + (width + 0.25) * len(ranks), 1.2 + (height + 0.25) * n_rows)
     grid = figure.subplots(n_rows, len(ranks), squeeze=False)
     for column, rank in zip(grid.T, ranks, strict=True):
-        maps, values = stability.get_maps(rank), stability.reproducibility(rank)
+        maps, values = as_shown(h, stability.get_maps(rank)), stability.reproducibility(rank)
         shown = mean_over_leading(maps)[0] if maps.ndim > 2 else maps
         good = stability.trusted(rank)
         for axes in column[rank:]:
@@ -61,13 +64,16 @@ def plot_stability(stability: Any, *, figure: Figure | None = None) -> Figure:
         for row, one, value, trusted in zip(rows, shown, values, good, strict=True):
             image = draw_map(column[row], h, one)
             image.set_clim(0, 1)
+            column[row].tick_params(labelsize=SMALL_SIZE)
             column[row].set_xlabel("")
             column[row].set_title(f"{value:.2f}", fontsize=SMALL_SIZE, pad=2)
             _frame(column[row], trusted=bool(trusted))
+        if line_axis(h) is not None:
+            column[rank - 1].set_xlabel(axis_label(line_axis(h), "Position"), fontsize=SMALL_SIZE)
         _add_heading(column[0], rank, good)
-    draw_scale_bar(grid[0, 0], h) if maps.ndim > 2 else None
+    draw_scale_bar(grid[0, 0], h)
     # Below a scan along a line there is its axis.
-    below = -0.2 if maps.ndim > 2 else -0.5
+    below = -0.2 if line_axis(h) is None else -0.75
     draw_colour_bar(grid[-1, -1].images[0], (0, below, 1, 0.08))
     figure.supxlabel(NOTE, fontsize=SMALL_SIZE)
     return figure

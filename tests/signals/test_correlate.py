@@ -283,7 +283,7 @@ class TestFigures:
     def test_feature_and_all_other_modalities(self, plain):
         figure = plain[0].plot_correlations("spectrum", region=LINES)
         titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-        assert titles[0] == "Feature of spectrum"
+        assert titles[0] == "Feature of spectrum\nCounts"
         assert titles[1].startswith("pattern: ") and titles[2] == "foreign: 0% significant"
         figure.canvas.draw()
 
@@ -291,7 +291,9 @@ class TestFigures:
         h = fuse(make(SCANS["a line"])[0])
         figure = h.plot_correlations("pattern", "spectrum", np.eye(6, 8, dtype=bool))
         assert figure.axes[1].get_xlabel() == "Energy (eV)"
+        assert figure.axes[0].get_ylabel() == "Counts"
         assert len(figure.axes) == 2
+        assert h.plot_correlations("pattern", "spectrum", 1).axes[0].get_ylabel() == "Abundance"
 
 
 def pooled(name, make, seeds):
