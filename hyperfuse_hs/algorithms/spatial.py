@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
+from scipy.fft import irfftn, next_fast_len, rfftn
 
 Floats = NDArray[np.float64]
 
@@ -55,12 +55,12 @@ class Scan:
         full = np.zeros((maps.shape[1], self.kept.size))
         full[:, self.kept] = maps.T
         axes = tuple(range(1, len(self.shape) + 1))
-        return np.asarray(np.fft.rfftn(full.reshape(-1, *self.shape), self.padded, axes=axes))
+        return np.asarray(rfftn(full.reshape(-1, *self.shape), self.padded, axes=axes))
 
     def restore(self, spectrum: NDArray[np.complex128]) -> Floats:
         """Transform back ``(k, ...)``, to ``(k, *padded)``."""
         axes = tuple(range(1, len(self.shape) + 1))
-        return np.asarray(np.fft.irfftn(spectrum, self.padded, axes=axes))
+        return np.asarray(irfftn(spectrum, self.padded, axes=axes))
 
     def filtered(self, maps: Floats, response: Floats) -> Floats:
         """Multiply the transforms of maps ``(N, k)`` by a response, and transform back."""
@@ -107,7 +107,7 @@ def chance_covariance(scan: Scan, first: Floats, second: Floats) -> Floats:
     own = _own_products(scan, first[:, None]).reshape(scan.padded)
     weights = np.where(_near(scan, pairs), own / np.maximum(pairs, 1), 0.0)
     # Summing over lags is summing over frequencies with the transform of the weights.
-    kernel = np.fft.rfftn(weights).real
+    kernel = rfftn(weights).real
     count, found = second.shape[1], np.empty((second.shape[1],) * 2)
     for start in range(0, count, BATCH):
         columns = slice(start, start + BATCH)
@@ -220,10 +220,13 @@ def neighbour_products(scan: Scan, left: Floats, reach: float) -> Floats:
 def neighbour_filter(scan: Scan, reach: float) -> Callable[[Floats], Floats]:
     """Return what sums maps ``(N, k)`` over neighbours, with the kernel of `neighbour_products`."""
     scan = replace(scan, margin=reach)
-    distance = np.sqrt(np.sum(np.square(scan.lags()), axis=0)) / reach
-    kernel = np.where(distance < 1, 1 - 1.5 * distance + 0.5 * distance**3, 0.0)
-    response = np.fft.rfftn(kernel).real
+    response = rfftn(spherical(np.sqrt(np.sum(np.square(scan.lags()), axis=0)) / reach)).real
     return lambda maps: scan.filtered(maps, response)
+
+
+def spherical(distance: Floats) -> Floats:
+    """Spherical kernel of distances in units of its reach, without negative eigenvalues."""
+    return np.asarray(np.where(distance < 1, 1 - 1.5 * distance + 0.5 * distance**3, 0.0))
 
 
 def squared_form(matrix: Floats, columns: Floats) -> Floats:

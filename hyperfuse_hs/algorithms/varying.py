@@ -10,27 +10,21 @@ block kriging (J. M. Ver Hoef, Environ. Ecol. Stat. 15, 3 (2008)).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms.abundance import nonnegative_least_squares
+from hyperfuse_hs.algorithms.kriging import near_inverse, unbiased_weights
 from hyperfuse_hs.algorithms.spatial import Scan, neighbour_filter, neighbour_products, squared_form
 from hyperfuse_hs.algorithms.tall import crossed, stripes, turned
 
 Floats = NDArray[np.float64]
 
 
-MOST_STEPS = 60
-"""Of the conjugate gradients: the rest is rounded off by making the weights unbiased."""
-
 REPETITIONS = 5
 """Of the fit of squares, with weights from the one before."""
-
-TOLERANCE = 1e-3
-"""Of the norm of what they leave."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,34 +137,11 @@ class Fields:
                 found = found + column[:, None] * alike(column[:, None] * maps)
             return found
 
-        moved = design * self.means
-        target = np.column_stack(
-            [a * alike(m[:, None])[:, 0] for a, m in zip(design.T, moved.T, strict=True)]
-        )
-        target *= power
-        solved = _solve(covariance, np.hstack([self.design, target]))
-        p = design.shape[1]
-        whole, predicted = solved[:, :p], solved[:, p:]
-        mean = np.linalg.solve(self.design.T @ whole, whole.T)
-        # What the means leave of the data tells how the fields of this scan differ from them.
-        return np.asarray(mean + predicted.T - (predicted.T @ self.design) @ mean)
-
-
-def _solve(multiply: Callable[[Floats], Floats], right: Floats) -> Floats:
-    """Solve with a positive matrix, all columns at once, by conjugate gradients."""
-    size = np.linalg.norm(right, axis=0)
-    found, left = np.zeros_like(right), right / np.where(size > 0, size, 1.0)
-    step, square = left.copy(), np.sum(left**2, axis=0)
-    for _ in range(MOST_STEPS):
-        if np.all(square <= TOLERANCE**2):
-            break
-        product = multiply(step)
-        length = square / np.maximum(np.sum(step * product, axis=0), np.finfo(float).tiny)
-        found += length * step
-        left = left - length * product
-        before, square = square, np.sum(left**2, axis=0)
-        step = left + square / np.maximum(before, np.finfo(float).tiny) * step
-    return np.asarray(found * size)
+        means = design * self.means
+        target = power * design * alike(means)
+        whole = power * np.sum(means * alike(means), axis=0)
+        inverse = near_inverse(self.scan, loadings, noise, self.reach)
+        return unbiased_weights(covariance, inverse, self.design, target, whole)
 
 
 def divide_power(
