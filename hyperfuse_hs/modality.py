@@ -12,6 +12,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs.algorithms.row_choice import Block, Room, RowChoice, together
 from hyperfuse_hs.origin import in_memory, readable_in_parts
 
 BLOCK_BYTES = 2**25
@@ -151,7 +152,8 @@ class Modality:
                 rows, kept, channels = self.place(box)
                 chosen = None if channels is None else ~self.excluded_channels
                 values = np.asarray(self.data[box]).reshape(kept.size, -1)
-                yield from blocks_of(values, rows, kept, chosen)
+                for some, block in blocks_of(values, rows, kept, chosen):
+                    yield some, together(block)
                 tick(1)
 
     def boxes(self, *, by_chunk: bool = False) -> list[Box]:
@@ -239,30 +241,13 @@ class Modality:
         return tuple(map(int, where)), tuple(map(int, which))
 
 
-class Room:
-    """Memory for one block after the other: to get fresh memory takes longer than to copy."""
-
-    def __init__(self) -> None:
-        self._flat = np.empty(0, np.uint8)
-
-    def take(self, values: NDArray[Any], index: NDArray[np.intp]) -> NDArray[Any]:
-        """Copy some rows; what was returned before is overwritten."""
-        shape = index.size, *values.shape[1:]
-        size = int(np.prod(shape)) * values.dtype.itemsize
-        if size > self._flat.size:
-            self._flat = np.empty(size, np.uint8)
-        out = self._flat[:size].view(values.dtype).reshape(shape)
-        # Indices are within bounds; to have them checked, numpy would take them to a buffer first.
-        return np.take(values, index, axis=0, out=out, mode="clip")
-
-
 def blocks_of(
     values: NDArray[Any],
     rows: NDArray[np.intp],
     kept: NDArray[np.bool_],
     chosen: NDArray[np.bool_] | None,
     room: Room | None = None,
-) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
+) -> Iterator[tuple[NDArray[np.intp], Block]]:
     """Split what was read into blocks of bounded size, without what is excluded.
 
     Parameters
@@ -276,7 +261,7 @@ def blocks_of(
     chosen
         ``(c_all,)``, False = excluded channel; None: all are kept.
     room
-        Where blocks without excluded positions are put together; None: anew.
+        Where what is left of a block may be put together; None: it is, anew.
 
     Yields
     ------
@@ -291,11 +276,12 @@ def blocks_of(
         count = int(np.count_nonzero(inside))
         if count == 0:
             continue
-        block = values[part]
+        block: Block = values[part]
         if count < inside.size:
             index = np.flatnonzero(inside)
-            block = block[index] if room is None else room.take(block, index)
-        yield rows[done : done + count], block if chosen is None else block[:, chosen]
+            some = values[part]
+            block = some[index] if room is None else RowChoice(some, index, room)
+        yield rows[done : done + count], block if chosen is None else together(block)[:, chosen]
         done += count
 
 

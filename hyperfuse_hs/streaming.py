@@ -18,9 +18,10 @@ from dask.system import CPU_COUNT
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from hyperfuse_hs.algorithms.row_choice import Block, Room
 from hyperfuse_hs.cache import Memory
 from hyperfuse_hs.cluster import active_client, run_on_cluster
-from hyperfuse_hs.modality import Box, Modality, Room, Tick, blocks_of
+from hyperfuse_hs.modality import Box, Modality, Tick, blocks_of
 from hyperfuse_hs.origin import culled, in_memory, on_workers, open_files
 from hyperfuse_hs.reading import Reader
 
@@ -43,7 +44,7 @@ class Collector(Protocol):
     def update(
         self,
         rows: NDArray[np.intp],
-        block: NDArray[np.generic],
+        block: Block,
         channels: NDArray[np.intp] | None = None,
     ) -> None:
         """Take in one block of positions x channels."""
@@ -85,7 +86,7 @@ class Run:
 
     def boxes(
         self,
-    ) -> Iterator[Iterator[tuple[NDArray[np.intp], NDArray[Any], NDArray[np.intp] | None]]]:
+    ) -> Iterator[Iterator[tuple[NDArray[np.intp], Block, NDArray[np.intp] | None]]]:
         """Read box by box, each as blocks: their positions, values and channels."""
         room = Room()
         for values, (rows, kept, channels), chosen in zip(

@@ -22,6 +22,7 @@ from hyperfuse_hs.algorithms.nonzero import (
     mark,
     trailing_zeros,
 )
+from hyperfuse_hs.algorithms.row_choice import Block, parts, some_rows
 
 DENSE_FILL = 0.5
 """Fill from which :func:`gather` visits every channel."""
@@ -32,7 +33,7 @@ STRETCH = 16384
 LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
-def fill(block: NDArray[np.generic], n_rows: int = 8) -> float:
+def fill(block: Block, n_rows: int = 8) -> float:
     """Estimate which fraction of a block is not zero, from a few rows.
 
     Parameters
@@ -47,13 +48,15 @@ def fill(block: NDArray[np.generic], n_rows: int = 8) -> float:
     float
         0 for an empty block.
     """
-    rows = np.unique(np.linspace(0, max(len(block) - 1, 0), n_rows).astype(int))
-    seen = block[rows] if block.size else block
+    n, n_channels = block.shape
+    if not n * n_channels:
+        return 0.0
+    seen = some_rows(block, np.unique(np.linspace(0, n - 1, n_rows).astype(int)))
     return float(np.count_nonzero(seen) / max(seen.size, 1))
 
 
 def gather(
-    block: NDArray[np.generic],
+    block: Block,
     bins: NDArray[np.int32],
     n_bins: int,
     channel_sum: NDArray[np.float64],
@@ -80,17 +83,18 @@ def gather(
     minimum, maximum : float
         Of all values; infinity and minus infinity if there are none.
     """
-    counts, sign = as_unsigned(block)
-    flat, step = as_rows(counts)
+    values, index = parts(block)
+    counts, sign = as_unsigned(values)
+    flat, rows = as_rows(counts, index)
     kept = bins >= 0
     places = np.where(kept, bins, n_bins).astype(np.uint16 if n_bins < 2**16 else np.uint32)
     mask = np.packbits(np.pad(kept, (0, -kept.size % 64)), bitorder="little").view(np.uint64)
     sums = np.zeros(kept.size, dtype=np.int64)
-    row_sum = np.empty(len(block))
-    binned = np.empty((len(block), n_bins), dtype=np.float32)
-    low, high, found = _gather(flat, step, sign, places, mask, sums, row_sum, binned)
+    row_sum = np.empty(len(rows))
+    binned = np.empty((len(rows), n_bins), dtype=np.float32)
+    low, high, found = _gather(flat, rows, sign, places, mask, sums, row_sum, binned)
     np.add(channel_sum, sums, out=channel_sum, where=kept)
-    n_values = len(block) * int(np.count_nonzero(kept))
+    n_values = len(rows) * int(np.count_nonzero(kept))
     if not n_values:
         return row_sum, binned, np.inf, -np.inf
     if found < n_values:
@@ -101,7 +105,7 @@ def gather(
 @compiled(error_model="numpy")
 def _gather(
     flat: NDArray[Any],
-    step: int,
+    rows: NDArray[np.intp],
     sign: int,
     places: NDArray[Any],
     mask: Words,
@@ -122,7 +126,7 @@ def _gather(
     for r in range(len(row_sum)):
         for a in range(0, n_channels, STRETCH):
             b = min(a + STRETCH, n_channels)
-            row, place, total = flat[r * step + a : r * step + b], places[a:b], sums[a:b]
+            row, place, total = flat[rows[r] + a : rows[r] + b], places[a:b], sums[a:b]
             part, allowed = bits[: (b - a + 63) // 64], mask[a // 64 : (b + 63) // 64]
             mark(row, flags, part)
             count = 0

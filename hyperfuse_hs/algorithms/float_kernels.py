@@ -46,11 +46,11 @@ def gather_floats(
         numbers; None if a value is NaN or infinite.
     """
     kind = np.float64 if block.dtype.itemsize > 4 else np.float32
-    flat, step = as_rows(block.astype(kind, copy=False))
+    flat, places = as_rows(block.astype(kind, copy=False))
     n, channels = block.shape
     sums, total = np.zeros(channels), np.zeros(n)
     binned = np.zeros((n, n_bins), dtype=np.float32)
-    finite, whole, low, high = _gather(flat, step, bins, sums, total, binned)
+    finite, whole, low, high = _gather(flat, places, bins, sums, total, binned)
     return Gathered(sums, total, binned, float(low), float(high), whole) if finite else None
 
 
@@ -69,14 +69,14 @@ def add_squares(
         ``(C,)``, added to.
     """
     values, limits = as_values(block)
-    flat, step = as_rows(values)
-    _add_squares(flat, step, limits, weight, out)
+    flat, places = as_rows(values)
+    _add_squares(flat, places, limits, weight, out)
 
 
 @compiled(error_model="numpy")
 def _gather(
     flat: NDArray[Any],
-    step: int,
+    places: NDArray[np.intp],
     bins: NDArray[np.int32],
     sums: NDArray[np.float64],
     total: NDArray[np.float64],
@@ -86,7 +86,7 @@ def _gather(
     line = np.zeros(binned.shape[1])
     low, high, whole = np.inf, -np.inf, True
     for r in range(len(total)):
-        row = flat[r * step : r * step + n_channels]
+        row = flat[places[r] : places[r] + n_channels]
         odd = 0
         for c in range(n_channels):
             # Neither NaN nor infinity is zero after being taken off itself.
@@ -115,13 +115,13 @@ def _gather(
 @compiled(error_model="numpy", fastmath={"contract"})
 def _add_squares(
     flat: NDArray[Any],
-    step: int,
+    places: NDArray[np.intp],
     limits: Limits,
     weight: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> None:
     for r in range(len(weight)):
-        row = flat[r * step : r * step + len(out)]
+        row = flat[places[r] : places[r] + len(out)]
         for c in range(len(out)):
             value = np.float64(value_of(row[c], limits))
             out[c] += weight[r] * value * value

@@ -22,6 +22,7 @@ from hyperfuse_hs.algorithms.nonzero import (
     trailing_zeros,
     value_of,
 )
+from hyperfuse_hs.algorithms.row_choice import Block, parts
 
 code: Any = cgutils
 ir = code.ir
@@ -57,7 +58,7 @@ class Listing:
         self._values = np.empty(0, np.float32)
         self._starts = np.empty(0, np.int64)
 
-    def of(self, block: NDArray[np.generic]) -> Listed:
+    def of(self, block: Block) -> Listed:
         """List what is not zero in a block.
 
         Parameters
@@ -71,27 +72,28 @@ class Listing:
             Valid until the next call.
         """
         n, n_channels = block.shape
-        stored, limits = as_values(block)
-        flat, step = as_rows(stored)
+        values, index = parts(block)
+        stored, limits = as_values(values)
+        flat, places = as_rows(stored, index)
         width = -(-n_channels // 64) + 1
         if n * width > self._starts.size:
             self._starts = np.empty(n * width, np.int64)
         starts = self._starts[: n * width].reshape(n, width)
-        found = _list(flat, step, limits, n_channels, self._channels, self._values, starts)
+        found = _list(flat, places, limits, n_channels, self._channels, self._values, starts)
         if found < 0:
             # Only where there is more than in the blocks before: to count takes half as long.
-            room = count_marked(flat, step, n, n_channels)
+            room = count_marked(flat, places, n_channels)
             room += room // 8 + min(STRETCH, n_channels)
             self._channels = np.empty(room, np.uint32)
             self._values = np.empty(room, np.float32)
-            found = _list(flat, step, limits, n_channels, self._channels, self._values, starts)
+            found = _list(flat, places, limits, n_channels, self._channels, self._values, starts)
         return Listed(self._channels[:found], self._values[:found], starts, n_channels)
 
 
 @compiled(error_model="numpy")
 def _list(
     flat: NDArray[Any],
-    step: int,
+    places: NDArray[np.intp],
     limits: Limits,
     n_channels: int,
     channels: NDArray[np.uint32],
@@ -111,7 +113,7 @@ def _list(
             if k + b - a > len(values):
                 return -1
             part = bits[: (b - a + 63) // 64]
-            row = flat[r * step + a : r * step + b]
+            row = flat[places[r] + a : places[r] + b]
             mark(row, flags, part)
             for t in range(len(part)):
                 starts[r, a // 64 + t] = k

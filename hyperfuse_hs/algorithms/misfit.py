@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs.algorithms.row_choice import Block, together
+
 Floats = NDArray[np.float64]
 
 PIECE = 2**19
@@ -105,7 +107,7 @@ class Misfit:
     def update(
         self,
         rows: NDArray[np.intp],
-        block: NDArray[np.generic],
+        block: Block,
         channels: NDArray[np.intp] | None = None,
     ) -> None:
         """Take in one block.
@@ -120,10 +122,11 @@ class Misfit:
             ``(c,)`` channels of the block; None: all of them.
         """
         part: Any = slice(None) if channels is None else channels
-        step = max(1, PIECE // max(block.shape[1], 1))
+        values = together(block)
+        step = max(1, PIECE // max(values.shape[1], 1))
         for start in range(0, len(rows), step):
             some = slice(start, start + step)
-            self._compare(rows[some], np.asarray(block[some], dtype=float), part)
+            self._compare(rows[some], np.asarray(values[some], dtype=float), part)
 
     def _compare(self, rows: NDArray[np.intp], block: Floats, part: Any) -> None:
         here = np.searchsorted(self.rows, rows)

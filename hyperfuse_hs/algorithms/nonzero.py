@@ -94,20 +94,24 @@ def as_values(block: NDArray[np.generic]) -> tuple[NDArray[Any], Limits]:
     return block.astype(np.float32, copy=False), (np.inf, 0.0)
 
 
-def as_rows(block: NDArray[Any]) -> tuple[NDArray[Any], int]:
+def as_rows(
+    block: NDArray[Any], index: NDArray[np.intp] | None = None
+) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """View a block as one run through memory, so that one layout is compiled.
 
     Parameters
     ----------
     block
         ``(n, C)``. It is copied if the channels of a row are not contiguous.
+    index
+        ``(m,)`` rows that are meant; None: all of them.
 
     Returns
     -------
     flat : ndarray
-        Read-only; row ``r`` starts at ``r * step``.
-    step : int
-        Distance between rows.
+        Read-only.
+    places : ndarray
+        ``(m,)`` where each row starts.
     """
     n, n_channels = block.shape
     step, rest = divmod(block.strides[0], block.itemsize)
@@ -116,7 +120,8 @@ def as_rows(block: NDArray[Any]) -> tuple[NDArray[Any], int]:
         block = np.array(block, order="C")
         step = n_channels
     length = (n - 1) * step + n_channels if block.size else 0
-    return as_strided(block, (length,), (block.itemsize,), writeable=False), step
+    flat = as_strided(block, (length,), (block.itemsize,), writeable=False)
+    return flat, (np.arange(n) if index is None else index) * step
 
 
 @compiled(error_model="numpy")
@@ -149,16 +154,16 @@ def mark(row: NDArray[Any], flags: NDArray[np.uint8], bits: Words) -> None:
 
 
 @compiled(error_model="numpy")
-def count_marked(flat: NDArray[Any], step: int, n: int, n_channels: int) -> int:
+def count_marked(flat: NDArray[Any], places: NDArray[np.intp], n_channels: int) -> int:
     """Count what is not zero in the rows of a block."""
     flags = np.empty(STRETCH, np.uint8)
     bits = np.empty(STRETCH // 64, np.uint64)
     found = 0
-    for r in range(n):
+    for at in places:
         for a in range(0, n_channels, STRETCH):
             b = min(a + STRETCH, n_channels)
             part = bits[: (b - a + 63) // 64]
-            mark(flat[r * step + a : r * step + b], flags, part)
+            mark(flat[at + a : at + b], flags, part)
             for t in range(len(part)):
                 found += count_ones(part[t])
     return found

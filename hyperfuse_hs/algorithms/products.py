@@ -16,6 +16,7 @@ from hyperfuse_hs.algorithms.list_kernels import (
     summarise,
 )
 from hyperfuse_hs.algorithms.listing import Listed, Listing, lanes, widened
+from hyperfuse_hs.algorithms.row_choice import Block, together
 from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.algorithms.tall import added
 
@@ -73,7 +74,7 @@ class Products:
     def update(
         self,
         rows: NDArray[np.intp],
-        block: NDArray[np.generic],
+        block: Block,
         channels: NDArray[np.intp] | None = None,
     ) -> None:
         """Take in one block.
@@ -89,6 +90,7 @@ class Products:
         """
         sparse = block.dtype.kind in "biu" and fill(block) < SPARSE_PRODUCT_FILL
         listed = self._listing.of(block) if sparse else None
+        block = block if sparse else together(block)
         if self.facts is not None:
             self.facts.update(rows, block, channels, listed)
         here = np.searchsorted(self.rows, rows)
@@ -105,28 +107,28 @@ class Products:
         left[:, -1] = root[:, 0] ** 2
         self._project(block, listed, left, slice(None) if channels is None else channels)
 
-    def _multiply(self, block: NDArray[np.generic], listed: Listed | None) -> NDArray[np.float32]:
+    def _multiply(self, block: Block, listed: Listed | None) -> NDArray[np.float32]:
         assert self.vectors is not None
         if listed is None:
-            found: NDArray[np.float32] = block.astype(np.float32, copy=False) @ self.vectors
+            found: NDArray[np.float32] = (
+                together(block).astype(np.float32, copy=False) @ self.vectors
+            )
             return found
         if self._wide is None:
             self._wide = widened(self.vectors)
         return multiply(listed, self._wide)[:, : self.vectors.shape[1]]
 
-    def _square(
-        self, block: NDArray[np.generic], listed: Listed | None, weight: NDArray[np.float64]
-    ) -> None:
+    def _square(self, block: Block, listed: Listed | None, weight: NDArray[np.float64]) -> None:
         if self.squares is None:
             self.squares = np.zeros(self.n_channels)
         if listed is None:
-            add_squares(block, weight, self.squares)
+            add_squares(together(block), weight, self.squares)
         else:
             self.squares += summarise(listed, weight).channel_square
 
     def _project(
         self,
-        block: NDArray[np.generic],
+        block: Block,
         listed: Listed | None,
         left: NDArray[np.float32],
         channels: Any,
@@ -143,10 +145,11 @@ class Products:
                 add_products(listed, widened(left), part_sums)
                 self._sums[channels] += part_sums
             return
-        for start in range(0, block.shape[1], STRIPE):
+        values = together(block)
+        for start in range(0, values.shape[1], STRIPE):
             part = slice(start, start + STRIPE)
             place = part if isinstance(channels, slice) else channels[part]
-            self._sums[place, :width] += block[:, part].astype(np.float32, copy=False).T @ left
+            self._sums[place, :width] += values[:, part].astype(np.float32, copy=False).T @ left
 
     @property
     def sums(self) -> NDArray[np.float32] | None:
@@ -215,11 +218,11 @@ class RowProducts:
     def update(
         self,
         rows: NDArray[np.intp],
-        block: NDArray[np.generic],
+        block: Block,
         channels: NDArray[np.intp] | None = None,
     ) -> None:
         """Take in one block ``(n, C)`` of the positions `rows`; all channels."""
-        values = block.astype(np.float32)
+        values = together(block).astype(np.float32)
         known: NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
         if not known.all():
             values = np.where(known[:, None], values, 0.0).astype(np.float32)

@@ -12,6 +12,7 @@ from hyperfuse_hs.algorithms.float_kernels import add_squares, gather_floats
 from hyperfuse_hs.algorithms.list_kernels import SPARSE_GRAM_FILL, add_gram, summarise
 from hyperfuse_hs.algorithms.listing import Listed, Listing
 from hyperfuse_hs.algorithms.noise import one_count
+from hyperfuse_hs.algorithms.row_choice import Block, some_rows, together
 from hyperfuse_hs.algorithms.row_parts import LARGEST_SHORT, RowParts, shortened
 from hyperfuse_hs.algorithms.tall import added
 
@@ -83,7 +84,7 @@ class Survey:
     def update(
         self,
         rows: NDArray[np.intp],
-        block: NDArray[np.generic],
+        block: Block,
         channels: NDArray[np.intp] | None = None,
         listed: Listed | None = None,
     ) -> None:
@@ -102,6 +103,7 @@ class Survey:
         """
         part: Any = slice(None) if channels is None else channels
         if block.dtype.kind == "f":
+            block = together(block)
             if not self._sum_floats(rows, block, part):
                 self._note_not_finite(rows, np.isfinite(block), channels)
                 return
@@ -110,7 +112,7 @@ class Survey:
         else:
             self._sum_counts(rows, block, part)
         if not self.count:
-            self.count = 1.0 if self.whole_numbers else one_count(block)
+            self.count = 1.0 if self.whole_numbers else one_count(together(block))
         if channels is None or channels[0] == 0:
             self._keep_pairs(block)
         if listed is None or self._with_gram:
@@ -128,7 +130,7 @@ class Survey:
             self._binned.add(rows, first, self._short(found.binned))
         return True
 
-    def _sum_counts(self, rows: NDArray[np.intp], block: NDArray[Any], part: Any) -> None:
+    def _sum_counts(self, rows: NDArray[np.intp], block: Block, part: Any) -> None:
         first, bins, n_bins = self._bins_of(block, part)
         sums = np.zeros(block.shape[1])
         total, binned, low, high = gather(block, bins, n_bins, sums)
@@ -144,7 +146,7 @@ class Survey:
         if self.squares:
             self.channel_square[part] += found.channel_square
 
-    def _bins_of(self, block: NDArray[Any], part: Any) -> tuple[int, NDArray[np.int32], int]:
+    def _bins_of(self, block: Block, part: Any) -> tuple[int, NDArray[np.int32], int]:
         """First bin, bins counted from that, and number of bins that the block has part in."""
         if self.bins is None:
             return 0, np.zeros(block.shape[1], np.int32), 1
@@ -177,18 +179,18 @@ class Survey:
     def _weights(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         return np.ones(rows.size) if self.row_weight is None else self.row_weight[rows]
 
-    def _square(self, rows: NDArray[np.intp], block: NDArray[np.generic], part: Any) -> None:
+    def _square(self, rows: NDArray[np.intp], block: Block, part: Any) -> None:
         if not self._with_gram:
             if self.squares:
                 squares = np.zeros(block.shape[1])
-                add_squares(block, self._weights(rows), squares)
+                add_squares(together(block), self._weights(rows), squares)
                 self.channel_square[part] += squares
             return
         self._upper = self._empty_gram() if self._upper is None else self._upper
         if self.row_weight is None and _is_sparse(block):
             add_gram(self._listing.of(block), self._upper)
             return
-        values = block.astype(np.float32, copy=False)
+        values = together(block).astype(np.float32, copy=False)
         if self.row_weight is not None:
             values = values * np.sqrt(self.row_weight[rows, None]).astype(np.float32)
         self._upper += values.T @ values
@@ -295,13 +297,15 @@ class Survey:
         self._totals = self._totals.without(empty)
         self._binned = self._binned.without(empty)
 
-    def _keep_pairs(self, block: NDArray[np.generic]) -> None:
-        count = min(PAIRS, MOST_PAIRS - self.n_pairs, len(block) // 2)
+    def _keep_pairs(self, block: Block) -> None:
+        n, n_channels = block.shape
+        count = min(PAIRS, MOST_PAIRS - self.n_pairs, n // 2)
         if count <= 0:
             return
-        first = np.linspace(0, len(block) - 2, count).astype(int)
-        part = block[:, :: max(1, block.shape[1] // MOST_CHANNELS)]
-        self.pairs.append((part[first].astype(np.float32), part[first + 1].astype(np.float32)))
+        first = np.linspace(0, n - 2, count).astype(int)
+        step = max(1, n_channels // MOST_CHANNELS)
+        pair = [some_rows(block, at)[:, ::step].astype(np.float32) for at in (first, first + 1)]
+        self.pairs.append((pair[0], pair[1]))
         self.n_pairs += count
 
     @property
@@ -327,5 +331,5 @@ class Survey:
             self.first_not_finite = int(rows[row]), int(number)
 
 
-def _is_sparse(block: NDArray[np.generic]) -> bool:
+def _is_sparse(block: Block) -> bool:
     return block.dtype.kind in "biu" and fill(block) < SPARSE_GRAM_FILL

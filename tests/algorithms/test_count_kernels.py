@@ -240,11 +240,11 @@ def test_fill_looks_at_all_parts_of_a_block():
 @pytest.mark.parametrize("layout", ["whole", "odd offset", "read-only", "repeated"])
 def test_rows_that_are_contiguous_are_not_copied(layout):
     block = LAYOUTS[layout](np.arange(20 * 200, dtype=np.uint16).reshape(20, 200))
-    flat, step = nonzero.as_rows(block)
+    flat, places = nonzero.as_rows(block)
     assert np.shares_memory(flat, block)
     assert not flat.flags.writeable
     for r, row in enumerate(block):
-        assert np.array_equal(flat[r * step : r * step + block.shape[1]], row)
+        assert np.array_equal(flat[places[r] : places[r] + block.shape[1]], row)
 
 
 @settings(max_examples=50, deadline=None)
