@@ -23,6 +23,7 @@ from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.algorithms.tall import crossed
 from hyperfuse_hs.concerns import concerning
 from hyperfuse_hs.express import express, passive_scores, project_on, project_passive
+from hyperfuse_hs.heap import give_back
 from hyperfuse_hs.joint import ordered_basis, settle
 from hyperfuse_hs.lead import lead_plane
 from hyperfuse_hs.modality import Modality
@@ -144,6 +145,8 @@ def _first_scores(
         low = known if known is not None and own is None else look.reduce(own)
         part = _scores(look, low, own, common)
         look.forget()
+        if look.on_disk:
+            give_back()
     part.scale = own
     part.seconds = time.perf_counter() - started
     return part
@@ -301,6 +304,8 @@ def unmix(scores: Scores, choices: Choices) -> FusionResult:
         No data are read for it.
     """
     roles, coupled, n_components = settle(scores, choices)
+    if scores.basis.dtype == np.float32:
+        give_back()
     if choices.unmixing in SIGNED or choices.unmixing == "nmf":
         unmixed = _unmix_in_channels(scores, choices, roles, coupled, n_components)
     else:

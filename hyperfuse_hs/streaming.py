@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
@@ -21,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from hyperfuse_hs.algorithms.row_choice import Block, Room
 from hyperfuse_hs.cache import Memory
 from hyperfuse_hs.cluster import active_client, run_on_cluster
+from hyperfuse_hs.heap import give_back
 from hyperfuse_hs.modality import Box, Modality, Tick, blocks_of
 from hyperfuse_hs.origin import culled, in_memory, on_workers, open_files
 from hyperfuse_hs.reading import Reader
@@ -146,20 +145,11 @@ def collect(
     memory = Memory(modality, start, stage, by_chunk)
     found: Some | None = memory.recall()
     if found is None:
+        give_back()
         found = _read(modality, start, stage, by_chunk, held, sent)
         memory.keep(found)
-        _give_back()
+        give_back()
     return found
-
-
-def _give_back() -> None:
-    """Have the C library return what blocks have left free, which is up to a third of all memory.
-
-    As is advised for the workers of dask; only the library of GNU has this call.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _read(

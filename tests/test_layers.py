@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "hyperfuse_hs"
 LAYERS = (
     {"algorithms"},
     {"concerns", "notices"},
-    {"cache", "cluster", "modality", "origin", "reading", "streaming"},
+    {"cache", "cluster", "heap", "modality", "origin", "reading", "streaming"},
     {
         "projection",
         "streamed",
