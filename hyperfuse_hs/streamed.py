@@ -27,6 +27,7 @@ from hyperfuse_hs.compress import (
     row_variance,
     survey,
 )
+from hyperfuse_hs.heap import give_back
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.noise_model import NoiseModel, balanced
 from hyperfuse_hs.streaming import collect
@@ -216,6 +217,8 @@ def condense(modality: Modality, facts: Survey, noise: NoiseModel) -> Condensed:
     """
     assert facts.bins is not None
     sums = facts.take_binned()
+    # The parts that these were put together from are as large as they are.
+    give_back()
     n, n_bins = sums.shape
     none = np.zeros(n, dtype=bool), np.zeros(n_bins, dtype=bool)
     small = Modality(modality.name, sums, 1, *none)
