@@ -201,7 +201,7 @@ def _with_hidden(
             seen, None if part.scale is None else row_divisor(part.scale)
         )
         constant = squares[:, None] * part.offset / divisor
-        variance = np.maximum(through @ (joint / divisor), 0.0) + constant
+        variance = np.maximum(through @ (joint / divisor) + constant, np.maximum(constant, 0.0))
     found = hidden_directions(
         seen,
         coupled.lead_scores[:, :n_known],

@@ -178,6 +178,65 @@ def test_automatic_noise(data, kind):
     assert noise_model("auto", modality, facts, None).kind == kind
 
 
+def mixtures(seed, counts=100.0, channels=200):
+    """Means of positions that have nothing in common with their neighbours."""
+    rng = np.random.default_rng(seed)
+    return rng.dirichlet(np.full(4, 0.3), (30, 30)) @ (counts * rng.gamma(1.0, size=(4, channels)))
+
+
+def counted(rng, mean):
+    return rng.poisson(mean).astype(float)
+
+
+NOISES = {
+    "counts": (counted, "poisson", lambda m: m),
+    "scaled counts": (lambda rng, m: 1e-3 * counted(rng, m), "poisson", lambda m: m),
+    # The least is not measured, but there are negative values.
+    "hardly any read noise": (
+        lambda rng, m: counted(rng, m) + 2 * rng.normal(size=m.shape),
+        "mixed",
+        lambda m: m + 4,
+    ),
+    "read noise": (
+        lambda rng, m: counted(rng, m) + 6 * rng.normal(size=m.shape),
+        "mixed",
+        lambda m: m + 36,
+    ),
+    "constant": (lambda rng, m: m + 10 * rng.normal(size=m.shape), "gaussian", np.ones_like),
+    # All channels have nearly the same mean, so it hardly matters which law it is.
+    "constant, far from zero": (
+        lambda rng, m: m + 500 + 10 * rng.normal(size=m.shape),
+        None,
+        np.ones_like,
+    ),
+    "counts above a level": (lambda rng, m: 100 + counted(rng, m), "mixed", lambda m: m),
+}
+MORE = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 10)]
+
+
+@pytest.mark.parametrize("seed", [0, 1, *MORE])
+@pytest.mark.parametrize("name", NOISES)
+@pytest.mark.filterwarnings("error")
+def test_noise_is_read_from_strong_mixtures(name, seed):
+    draw, kind, law = NOISES[name]
+    mean = mixtures(seed)
+    modality = make(draw(np.random.default_rng(seed), mean))
+    model = noise_model("auto", modality, survey(modality), None)
+    assert kind in (None, model.kind)
+    even = model.divisor / law(mean.mean(axis=(0, 1)))
+    assert even.std() < 0.15 * even.mean()
+    assert reduced(modality, "auto").rank == 4
+
+
+def test_noise_of_a_background_that_was_subtracted_is_reported():
+    mean = mixtures(0) + 400 * np.linspace(1, 0.1, 200) ** 3
+    modality = make(np.random.default_rng(0).poisson(mean) - (mean - mixtures(0)))
+    facts = survey(modality)
+    with pytest.warns(UserWarning, match="test is that of neither .* noise={'test': variance}"):
+        noise_model("auto", modality, facts, None)
+    assert reduced(modality, variance=mean.mean(axis=(0, 1))).rank == 4
+
+
 def test_noise_of_a_map_comes_from_its_neighbours():
     y = np.mgrid[:40, :50][0]
     image = 3.0 * y + 2.0 * np.random.default_rng(9).standard_normal((40, 50))

@@ -49,7 +49,7 @@ class Counting(NamedTuple):
     Attributes
     ----------
     offset
-        Variance of the noise without counts, over the gain.
+        Variance of the noise without counts, over the gain; less than nothing above a dark level.
     linear
         ``(p, C)`` factors fitted without constraints.
     share
@@ -138,7 +138,7 @@ class Misfit:
             self.of_channels[1, part] += len(rows)
         else:
             offset, linear, share = self.counting
-            expected = np.maximum(fitted, 0.0) + offset
+            expected = np.maximum(np.maximum(fitted, 0.0) + offset, 0.0)
             weight = 1 / ((1 - share[part]) * expected + share[part] * usual)
             unbiased = self.loadings[here] @ linear[:, part] + offset
             self.of_rows[1, rows] += np.einsum("ij,ij->i", weight, unbiased)
