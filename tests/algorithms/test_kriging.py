@@ -1,4 +1,4 @@
-"""Weights of the best linear unbiased prediction, against dense algebra and what the least needs."""
+"""Weights of the best linear unbiased prediction, against dense algebra and the least needed."""
 
 import numpy as np
 import pytest
