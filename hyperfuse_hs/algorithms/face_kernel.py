@@ -71,7 +71,7 @@ class Workspace(NamedTuple):
     along: Floats
 
 
-@compiled(borrows=True, error_model="numpy")
+@compiled(borrows=True, forceinline=True, error_model="numpy")
 def bound_faces(
     z: Floats,
     variance: float,
@@ -84,7 +84,7 @@ def bound_faces(
     """Fill ``work.bound``: no density is above; return the face where it is largest.
 
     ``ceilings`` holds for each face what the noise does not change and what multiplies the
-    logarithm of its standard deviation, ``(F, 2)``.
+    logarithm of its standard deviation, see :func:`face_ceilings`.
     """
     q = len(z)
     log_sigma = 0.5 * math.log(variance)
@@ -117,7 +117,7 @@ def bound_faces(
     return first
 
 
-@compiled(borrows=True, error_model="numpy")
+@compiled(borrows=True, forceinline=True, error_model="numpy")
 def visit_face(
     z: Floats,
     variance: float,
@@ -174,12 +174,12 @@ def visit_face(
         work.exponent_slope[f] = (
             by_exponent + log_product + size * (tables.constants[g, 1, 2] - change)
         ) * exponent
-        value += power * log_product - log_total + tables.constants[g, 1, 1] - math.lgamma(size)
+        value += power * log_product - log_total
     work.density[f] = value
     return value
 
 
-@compiled(borrows=True, error_model="numpy")
+@compiled(borrows=True, forceinline=True, error_model="numpy")
 def add_slopes(
     z: Floats,
     variance: float,
@@ -223,14 +223,18 @@ def add_slopes(
 
 @compiled(error_model="numpy")
 def face_ceilings(geometry: FaceGeometry, tables: ExponentTables, groups: Integers) -> Floats:
-    """Bound what a Dirichlet density has above the uniform one, see :func:`bound_faces`."""
-    ceilings = np.zeros((len(groups), 2))
+    """Bound what a Dirichlet density has above the uniform one, see :func:`bound_faces`.
+
+    The last column of ``(F, 3)`` is the constant of the density, which is no bound.
+    """
+    ceilings = np.zeros((len(groups), 3))
     for f in range(len(groups)):
         g, size = groups[f], geometry.sizes[f]
         if size > 1:
             exponent = tables.constants[g, 0, 0]
+            ceilings[f, 2] = tables.constants[g, 1, 1] - math.lgamma(size)
             # Two more for the blurred norm, which may be a little below one.
-            ceilings[f, 0] = 2.0 + tables.constants[g, 1, 1] - math.lgamma(size)
+            ceilings[f, 0] = 2.0 + ceilings[f, 2]
             if exponent >= 1.0:
                 ceilings[f, 0] -= size * tables.constants[g, 0, 1]
                 ceilings[f, 0] -= size * (exponent - 1.0) * math.log(size)
@@ -284,25 +288,26 @@ def accumulate(
             f = first if step == 0 else step - 1
             if step > 0 and (f == first or work.bound[f] < best - CUTOFF):
                 continue
-            base = work.bound[f] - ceilings[f, 0] - ceilings[f, 1] * log_sigma
+            base = work.bound[f] - ceilings[f, 0] - ceilings[f, 1] * log_sigma + ceilings[f, 2]
             best = max(
                 best,
                 visit_face(z, variance, endmembers, geometry, tables, base, f, groups[f], work),
             )
         evidence = math.exp(log_background - best)
         for f in range(n_faces):
+            share = 0.0
             if work.density[f] > best - CUTOFF:
-                evidence += math.exp(work.density[f] - best)
+                share = math.exp(work.density[f] - best)
+                evidence += share
+            posterior[t, f] = share
         log_likelihood[t] = best + math.log(evidence)
         slopes[t] = 0.0
         for f in range(n_faces):
-            share = 0.0
-            if work.density[f] > best - CUTOFF:
-                share = math.exp(work.density[f] - log_likelihood[t])
-                if slopes.shape[1]:
-                    add_slopes(z, variance, endmembers, geometry, f, share, work, slopes[t])
-                    slopes[t, n_coordinates + groups[f]] += share * work.exponent_slope[f]
+            share = posterior[t, f] / evidence
             posterior[t, f] = share
+            if share > 0.0 and slopes.shape[1]:
+                add_slopes(z, variance, endmembers, geometry, f, share, work, slopes[t])
+                slopes[t, n_coordinates + groups[f]] += share * work.exponent_slope[f]
 
 
 @compiled(error_model="numpy")

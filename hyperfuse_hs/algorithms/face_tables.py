@@ -123,7 +123,7 @@ def make_tables(exponents: tuple[float, ...], sizes: tuple[int, ...]) -> Exponen
     return ExponentTables(np.ascontiguousarray(near), tail_tables(both), constants)
 
 
-@compiled(error_model="numpy")
+@compiled(forceinline=True, error_model="numpy")
 def interpolate(
     tables: Floats, g: int, which: int, index: int, t: float, step: float
 ) -> tuple[float, float, float]:
@@ -152,7 +152,7 @@ def interpolate(
     return value, slope, by_exponent
 
 
-@compiled(error_model="numpy")
+@compiled(forceinline=True, error_model="numpy")
 def log_power_near(
     u: float, near: Floats, g: int, which: int, exponent: float
 ) -> tuple[float, float, float]:
@@ -171,7 +171,7 @@ def log_power_near(
     return value, slope, -math.log(-u) - (exponent + 0.5) * x
 
 
-@compiled(error_model="numpy")
+@compiled(forceinline=True, error_model="numpy")
 def log_moment_tail(x: float, tail: Floats, g: int, which: int) -> tuple[float, float, float]:
     """``log M``, its slope by ``x`` and its derivative by the exponent, for small ``x``."""
     step = 1.0 / (TURN * TURN * TAIL_INTERVALS)
@@ -180,7 +180,7 @@ def log_moment_tail(x: float, tail: Floats, g: int, which: int) -> tuple[float, 
     return interpolate(tail, g, which, index, place - index, step)
 
 
-@compiled(error_model="numpy")
+@compiled(forceinline=True, error_model="numpy")
 def log_norm(square: float, tables: ExponentTables, g: int) -> tuple[float, float, float]:
     """``log M`` for ``square = s**2`` of any size, slope by the square, derivative by exponent."""
     if square * TURN * TURN <= 1.0:
