@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfuse_hs.algorithms.compiled import compiled
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Face = tuple[int, ...]
@@ -113,31 +115,15 @@ def face_geometry(endmembers: Floats, members: Integers, sizes: Integers) -> Fac
     q = endmembers.shape[1]
     log_volumes = np.zeros(n_faces)
     gradients = np.zeros((n_faces, width, q))
+    products = np.zeros((n_faces, width, width))
     frame_sizes = np.where(sizes - 1 == q, 0, sizes - 1)
     starts = np.concatenate([[0], np.cumsum(frame_sizes)]).astype(np.int64)
-    frames = np.zeros((starts[-1], q))
+    frames = np.zeros((q, starts[-1]))
     origins = np.zeros(starts[-1])
-    for size in np.unique(sizes):
-        if size == 1:
-            continue
-        chosen = np.flatnonzero(sizes == size)
-        corners = endmembers[members[chosen, :size]]
-        edges = corners[:, 1:] - corners[:, :1]
-        basis, triangle = np.linalg.qr(edges.transpose(0, 2, 1))
-        diagonal = np.abs(np.diagonal(triangle, axis1=1, axis2=2))
-        if diagonal.min() == 0.0:
-            log_volumes[chosen] = -np.inf
-            continue
-        log_volumes[chosen] = np.log(diagonal).sum(axis=1) - math.lgamma(size)
-        inverse = np.linalg.inv(triangle) @ basis.transpose(0, 2, 1)
-        gradients[chosen, 1:size] = inverse
-        gradients[chosen, 0] = -inverse.sum(axis=1)
-        if size - 1 < q:
-            rows = (starts[chosen, None] + np.arange(size - 1)).ravel()
-            tangents = basis.transpose(0, 2, 1)
-            frames[rows] = tangents.reshape(-1, q)
-            origins[rows] = (tangents @ corners[:, 0, :, None]).ravel()
-    products = gradients @ gradients.transpose(0, 2, 1)
+    corners = np.ascontiguousarray(endmembers, dtype=np.float64)
+    measure_faces(
+        corners, members, sizes, starts, log_volumes, gradients, products, frames, origins
+    )
     squares = np.diagonal(products, axis1=1, axis2=2)
     return FaceGeometry(
         members,
@@ -147,7 +133,71 @@ def face_geometry(endmembers: Floats, members: Integers, sizes: Integers) -> Fac
         products,
         np.sqrt(squares),
         squares.sum(axis=1),
-        np.ascontiguousarray(frames.T),
+        frames,
         starts,
         origins,
     )
+
+
+@compiled(error_model="numpy")
+def measure_faces(
+    endmembers: Floats,
+    members: Integers,
+    sizes: Integers,
+    starts: Integers,
+    log_volumes: Floats,
+    gradients: Floats,
+    products: Floats,
+    frames: Floats,
+    origins: Floats,
+) -> None:
+    """Fill what :class:`FaceGeometry` holds of every face.
+
+    The searches ask for it so often that many small calls of linear algebra would take longer than
+    the likelihood. The edges are made orthogonal one after the other (Gram and Schmidt), each
+    twice, which is enough to hold however thin the face is.
+    """
+    width, q = members.shape[1], endmembers.shape[1]
+    tangents = np.empty((width, q))
+    triangle = np.empty((width, width))
+    for f in range(len(sizes)):
+        n_edges = sizes[f] - 1
+        origin = members[f, 0]
+        for i in range(n_edges):
+            for d in range(q):
+                tangents[i, d] = endmembers[members[f, i + 1], d] - endmembers[origin, d]
+            triangle[:i, i] = 0.0
+            for _ in range(2):
+                for j in range(i):
+                    along = 0.0
+                    for d in range(q):
+                        along += tangents[j, d] * tangents[i, d]
+                    triangle[j, i] += along
+                    for d in range(q):
+                        tangents[i, d] -= along * tangents[j, d]
+            length = 0.0
+            for d in range(q):
+                length += tangents[i, d] * tangents[i, d]
+            length = math.sqrt(length)
+            triangle[i, i] = length
+            log_volumes[f] += math.log(length) if length > 0.0 else -np.inf
+            for d in range(q):
+                tangents[i, d] /= length
+        if n_edges == 0 or log_volumes[f] == -np.inf:
+            continue
+        log_volumes[f] -= math.lgamma(sizes[f])
+        for i in range(n_edges - 1, -1, -1):
+            for d in range(q):
+                total = tangents[i, d]
+                for j in range(i + 1, n_edges):
+                    total -= triangle[i, j] * gradients[f, j + 1, d]
+                gradients[f, i + 1, d] = total / triangle[i, i]
+                gradients[f, 0, d] -= gradients[f, i + 1, d]
+        for i in range(n_edges + 1):
+            for j in range(n_edges + 1):
+                for d in range(q):
+                    products[f, i, j] += gradients[f, i, d] * gradients[f, j, d]
+        for t in range(starts[f], starts[f + 1]):
+            for d in range(q):
+                frames[d, t] = tangents[t - starts[f], d]
+                origins[t] += tangents[t - starts[f], d] * endmembers[origin, d]

@@ -247,7 +247,7 @@ def face_ceilings(geometry: FaceGeometry, tables: ExponentTables, groups: Intege
 
 
 @compiled(error_model="numpy")
-def accumulate(
+def accumulate_onto(
     scores: Floats,
     noise: Floats,
     endmembers: Floats,
@@ -255,12 +255,12 @@ def accumulate(
     geometry: FaceGeometry,
     tables: ExponentTables,
     groups: Integers,
-    log_background: float,
+    log_background: Floats,
     log_likelihood: Floats,
     posterior: Floats,
     slopes: Floats,
 ) -> None:
-    """Fill log-likelihood (n,), posterior (n, F) and, unless it is (n, 0), slopes (n, p q + G)."""
+    """Fill what :func:`accumulate` does, on a background of its own at each position, (n,)."""
     n_positions, q = scores.shape
     n_faces, width = geometry.members.shape
     ceilings = face_ceilings(geometry, tables, groups)
@@ -282,7 +282,7 @@ def accumulate(
         z, variance = scores[t], noise[t]
         log_sigma = 0.5 * math.log(variance)
         first = bound_faces(z, variance, endmembers, log_weights, geometry, ceilings, work)
-        best = log_background
+        best = log_background[t]
         for step in range(n_faces + 1):
             # The most promising face comes first, so that most others need no visit.
             f = first if step == 0 else step - 1
@@ -293,7 +293,7 @@ def accumulate(
                 best,
                 visit_face(z, variance, endmembers, geometry, tables, base, f, groups[f], work),
             )
-        evidence = math.exp(log_background - best)
+        evidence = math.exp(log_background[t] - best)
         for f in range(n_faces):
             share = 0.0
             if work.density[f] > best - CUTOFF:
@@ -311,20 +311,30 @@ def accumulate(
 
 
 @compiled(error_model="numpy")
-def outer_products(slopes: Floats) -> Floats:
-    """Sum the outer products of the rows, ``(n, S)`` to ``(S, S)``.
-
-    The threads of a linear algebra library get in the way of those that the search runs in.
-    """
-    n_slopes = slopes.shape[1]
-    total = np.zeros((n_slopes, n_slopes))
-    for t in range(len(slopes)):
-        for i in range(n_slopes):
-            slope = slopes[t, i]
-            if slope != 0.0:
-                for j in range(i + 1):
-                    total[i, j] += slope * slopes[t, j]
-    for i in range(n_slopes):
-        for j in range(i):
-            total[j, i] = total[i, j]
-    return total
+def accumulate(
+    scores: Floats,
+    noise: Floats,
+    endmembers: Floats,
+    log_weights: Floats,
+    geometry: FaceGeometry,
+    tables: ExponentTables,
+    groups: Integers,
+    log_background: float,
+    log_likelihood: Floats,
+    posterior: Floats,
+    slopes: Floats,
+) -> None:
+    """Fill log-likelihood (n,), posterior (n, F) and, unless it is (n, 0), slopes (n, p q + G)."""
+    accumulate_onto(
+        scores,
+        noise,
+        endmembers,
+        log_weights,
+        geometry,
+        tables,
+        groups,
+        np.full(len(scores), log_background),
+        log_likelihood,
+        posterior,
+        slopes,
+    )

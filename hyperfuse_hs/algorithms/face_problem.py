@@ -9,14 +9,15 @@ from typing import TypeVar
 
 import numpy as np
 
+from hyperfuse_hs.algorithms.compiled import compiled
 from hyperfuse_hs.algorithms.face_geometry import FaceGeometry, Floats, Integers, face_geometry
-from hyperfuse_hs.algorithms.face_kernel import accumulate, outer_products
+from hyperfuse_hs.algorithms.face_kernel import accumulate_onto
 from hyperfuse_hs.algorithms.face_tables import ExponentTables, exponent_tables
 from hyperfuse_hs.algorithms.standard_scores import choose_positions
 
 # Positions handed to the compiled kernel at once; fixed, so that sums do not depend on the
 # number of processors.
-CHUNK = 2048
+CHUNK = 1024
 Item = TypeVar("Item")
 Part = TypeVar("Part")
 
@@ -56,7 +57,7 @@ class FaceProblem:
     members, sizes
         Faces, see :func:`~hyperfuse_hs.algorithms.face_kernel.pad_faces`.
     log_background
-        Logarithm of the constant density that outliers are drawn from.
+        Logarithm of the density that outliers are drawn from, one for all positions or ``(N,)``.
     learn
         Whether the exponents are learnt.
 
@@ -67,7 +68,7 @@ class FaceProblem:
     noise: Floats
     members: Integers
     sizes: Integers
-    log_background: float
+    log_background: float | Floats
     learn: bool = True
 
     @property
@@ -77,7 +78,34 @@ class FaceProblem:
 
     def subset(self, chosen: Integers) -> "FaceProblem":
         """Keep only the chosen positions."""
-        return replace(self, scores=self.scores[chosen], noise=self.noise[chosen])
+        background = self.log_background
+        if isinstance(background, np.ndarray):
+            background = background[chosen]
+        return replace(
+            self, scores=self.scores[chosen], noise=self.noise[chosen], log_background=background
+        )
+
+    def faces_of(
+        self, endmember: int, endmembers: Floats, weights: Floats, exponents: Floats
+    ) -> tuple["FaceProblem", Floats, Floats]:
+        """Keep the faces of one endmember; those without it do not change where it is moved.
+
+        Returns
+        -------
+        problem : FaceProblem
+            Its background is the density of the other faces, and the background before.
+        weights, exponents : numpy.ndarray
+            Of the faces kept.
+        """
+        moves = np.any(self.members == endmember, axis=1)
+        still = replace(self, members=self.members[~moves], sizes=self.sizes[~moves])
+        kept = replace(self, members=self.members[moves], sizes=self.sizes[moves])
+
+        def exponents_of(part: FaceProblem) -> Floats:
+            return exponents[np.isin(self.group_sizes, part.group_sizes)]
+
+        rest = still.posterior(endmembers, weights[~moves], exponents_of(still))[0]
+        return replace(kept, log_background=rest), weights[moves], exponents_of(kept)
 
     def last_face(self) -> "FaceProblem":
         """Keep only the last face, the whole simplex."""
@@ -157,7 +185,7 @@ class FaceProblem:
         slopes = np.empty((n, n_slopes))
         with np.errstate(divide="ignore"):
             log_weights = np.log(weights)
-        accumulate(
+        accumulate_onto(
             scores,
             self.noise[rows],
             endmembers,
@@ -165,7 +193,7 @@ class FaceProblem:
             geometry,
             tables,
             np.searchsorted(self.group_sizes, self.sizes),
-            self.log_background,
+            np.broadcast_to(self.log_background, len(self.scores))[rows].astype(np.float64),
             log_likelihood,
             posterior,
             slopes,
@@ -194,3 +222,23 @@ def map_threads(function: Callable[[Item], Part], items: Iterable[Item]) -> list
         return [function(item) for item in items]
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(function, items))
+
+
+@compiled(error_model="numpy")
+def outer_products(slopes: Floats) -> Floats:
+    """Sum the outer products of the rows, ``(n, S)`` to ``(S, S)``.
+
+    The threads of a linear algebra library get in the way of those that the search runs in.
+    """
+    n_slopes = slopes.shape[1]
+    total = np.zeros((n_slopes, n_slopes))
+    for t in range(len(slopes)):
+        for i in range(n_slopes):
+            slope = slopes[t, i]
+            if slope != 0.0:
+                for j in range(i + 1):
+                    total[i, j] += slope * slopes[t, j]
+    for i in range(n_slopes):
+        for j in range(i):
+            total[j, i] = total[i, j]
+    return total

@@ -124,58 +124,63 @@ def escape(
     for _ in range(rounds):
         level = levels[max(len(levels) - 2, 0)]
         blurred = blur(problem, level, rng)
-        moves = [
-            replace(found, endmembers=moved, weights=even(found.weights))
-            for moved in outward_moves(found, len(problem.scores))
-        ]
+        moves = outward_moves(found, len(problem.scores))
         if not moves:
             return found
+        evened = replace(found, weights=even(found.weights))
         quick = blurred.draw(MOVE_POSITIONS, rng)
-        moves = most_likely(quick.draw(GLANCE_POSITIONS, rng), moves, MOST_MOVES)
-
-        def attempt(move: Climb, blurred: FaceProblem = blurred) -> Climb:
-            return climb(blurred, move, max_iter=8, tolerance=1.0)
-
-        def finish(move: Climb) -> Climb:
-            return climb(
-                problem,
-                replace(move, weights=even(move.weights)),
-                max_iter=25,
-                tolerance=0.5,
-            )
-
-        trials = map_threads(attempt, most_likely(quick, moves, MOST_CLIMBED))
-        trials.sort(key=lambda trial: -trial.log_likelihood)
-        best = max(map_threads(finish, trials[:2]), key=lambda end: end.log_likelihood)
+        moves = most_likely(quick.draw(GLANCE_POSITIONS, rng), evened, moves, MOST_MOVES)
+        moves = most_likely(quick, evened, moves, MOST_CLIMBED)
+        trials = [replace(evened, endmembers=moved) for _, moved in moves]
+        trials = race(blurred, trials, 2, max_iter=8, tolerance=1.0)
+        trials = [replace(trial, weights=even(trial.weights)) for trial in trials]
+        (best,) = race(problem, trials, 1, max_iter=25, tolerance=0.5)
         if not best.log_likelihood > found.log_likelihood + 0.5:
             return found
         found = best
     return found
 
 
-def most_likely(problem: FaceProblem, moves: list[Climb], n_kept: int) -> list[Climb]:
-    """Keep the moves of highest likelihood, that first."""
+def race(
+    problem: FaceProblem, starts: list[Climb], n_kept: int, *, max_iter: int, tolerance: float
+) -> list[Climb]:
+    """Climb from each start and keep the most likely ends, the best one first."""
 
-    def likelihood(move: Climb) -> float:
-        return problem.total(move.endmembers, move.weights, move.exponents)
+    def run(start: Climb) -> Climb:
+        return climb(problem, start, max_iter=max_iter, tolerance=tolerance)
+
+    return sorted(map_threads(run, starts), key=lambda end: -end.log_likelihood)[:n_kept]
+
+
+def most_likely(
+    problem: FaceProblem, found: Climb, moves: list[tuple[int, Floats]], n_kept: int
+) -> list[tuple[int, Floats]]:
+    """Keep the moves of highest likelihood, that first; only faces that move are computed anew."""
+    moving = {k for k, _ in moves}
+    at = (found.endmembers, found.weights, found.exponents)
+    parts = {k: problem.faces_of(k, *at) for k in moving}
+
+    def likelihood(move: tuple[int, Floats]) -> float:
+        part, weights, exponents = parts[move[0]]
+        return part.total(move[1], weights, exponents)
 
     order = np.argsort(-np.array(map_threads(likelihood, moves)), kind="stable")
     return [moves[i] for i in order[:n_kept]]
 
 
-def outward_moves(found: Climb, n_positions: int) -> list[Floats]:
-    """List simplices with one endmember that is nowhere pure moved outwards."""
+def outward_moves(found: Climb, n_positions: int) -> list[tuple[int, Floats]]:
+    """List endmembers that are nowhere pure, and simplices with one of them moved outwards."""
     p = len(found.endmembers)
     pure = found.weights[:p] * n_positions
     moves = []
-    for k in np.argsort(pure, kind="stable")[:MAX_MOVED]:
+    for k in np.argsort(pure, kind="stable")[:MAX_MOVED].tolist():
         if pure[k] <= ANCHOR:
             others = np.delete(found.endmembers, k, axis=0)
             for away in (others.mean(axis=0), *others):
                 for push in PUSHES:
                     moved = found.endmembers.copy()
                     moved[k] = away + push * (moved[k] - away)
-                    moves.append(moved)
+                    moves.append((k, moved))
     return moves
 
 

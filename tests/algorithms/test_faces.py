@@ -1,14 +1,15 @@
 """The face mixture: its density, its climb, and recovery against the oracle."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperfuse_hs.algorithms.face_geometry import list_faces, pad_faces
-from hyperfuse_hs.algorithms.face_kernel import outer_products
+from hyperfuse_hs.algorithms.face_geometry import face_geometry, list_faces, pad_faces
 from hyperfuse_hs.algorithms.face_posterior import face_probabilities
-from hyperfuse_hs.algorithms.face_problem import FaceProblem
+from hyperfuse_hs.algorithms.face_problem import FaceProblem, outer_products
 from hyperfuse_hs.algorithms.face_search import Climb, climb, first_guess, log_prior
 from hyperfuse_hs.algorithms.faces import face_mixture
 
@@ -269,3 +270,44 @@ def test_outer_products_of_slopes_are_summed():
     slopes = np.random.default_rng(0).standard_normal((40, 5))
     slopes[::3, 1:3] = 0.0
     np.testing.assert_allclose(outer_products(slopes), slopes.T @ slopes, atol=1e-12)
+
+
+@pytest.mark.parametrize("p", [2, 3, 5])
+def test_a_moved_endmember_changes_only_its_own_faces(p):
+    problem, vertices, weights, exponents = small_problem(0, p)
+    for moved_one in range(p):
+        part, own_weights, own_exponents = problem.faces_of(moved_one, vertices, weights, exponents)
+        moved = vertices.copy()
+        moved[moved_one] += 0.3
+        expected = problem.total(moved, weights, exponents)
+        found = part.total(moved, own_weights, own_exponents)
+        assert found == pytest.approx(expected, abs=1e-5)
+        some = part.subset(np.arange(7)).total(moved, own_weights, own_exponents)
+        expected = problem.subset(np.arange(7)).total(moved, weights, exponents)
+        assert some == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("thinness", [1.0, 1e-7])
+def test_faces_are_measured_however_thin(thinness):
+    vertices = vertices_of(np.random.default_rng(0), 5) * [1.0, 1.0, 1.0, thinness]
+    geometry = face_geometry(vertices, *pad_faces(list_faces(5, 3)))
+    for f, face in enumerate(list_faces(5, 3)):
+        edges = vertices[list(face[1:])] - vertices[face[0]]
+        size = len(face)
+        volume = np.prod(np.linalg.svd(edges, compute_uv=False)) / math.factorial(size - 1)
+        assert geometry.log_volumes[f] == pytest.approx(np.log(volume) if size > 1 else 0.0)
+        np.testing.assert_allclose(
+            geometry.gradients[f, 1:size] @ edges.T, np.eye(size - 1), atol=1e-7
+        )
+        frame = geometry.frames[:, geometry.frame_starts[f] : geometry.frame_starts[f + 1]]
+        np.testing.assert_allclose(frame.T @ frame, np.eye(frame.shape[1]), atol=1e-12)
+        np.testing.assert_allclose(
+            frame @ (frame.T @ edges.T), edges.T if frame.size else 0 * edges.T, atol=1e-12
+        )
+
+
+def test_faces_without_volume_are_told():
+    vertices = np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]])
+    volumes = face_geometry(vertices, *pad_faces(list_faces(3, 2))).log_volumes
+    assert np.isneginf(volumes[5]) and np.isfinite(volumes[:5]).all()
+    assert volumes[6] < -30
