@@ -222,12 +222,14 @@ def express_one(
     design, joint = part.through(scores.basis, basis, coordinates * weight)
     nonnegative = part.nonnegative and not signed
     if varying.averages(role[0], signed=signed):
-        found = varying.fit(scores, part, basis, coordinates, average=True, errors=False)
-        factors = found.factors
-        if nonnegative:
-            factors = regression.nearest_nonnegative(design, factors)
+        factors = varying.fit(scores, part, basis, coordinates, average=True, errors=False).factors
     else:
-        factors = regression.factors_from_design(design, joint, nonnegative=nonnegative)
+        factors = regression.factors_from_design(design, joint, nonnegative=False)
+    cost = 0.0
+    if nonnegative:
+        free, factors = factors, regression.nearest_nonnegative(design, factors)
+        noise = part.gain * part.divisor
+        cost = regression.cost_of_signs(design, free, factors, noise, len(basis))
     # Rows of a modality with an intensity of its own are those of the basis times this ratio.
     ratio = weight / design_weight(scores.scale)[:, None]
     most = slice(
@@ -254,6 +256,7 @@ def express_one(
         variance_share=share,
         passes=part.passes,
         seconds=part.seconds,
+        cost_of_signs=cost,
     )
 
 

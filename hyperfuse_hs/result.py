@@ -195,6 +195,8 @@ class ModalityResult:
         Part of the variance above the noise, of all coupled modalities, that is this one's.
     passes, seconds
         How often the data were read, and the time that took [s].
+    cost_of_signs
+        What not being negative adds to the reduced chi-squared of the factors.
     """
 
     name: str
@@ -213,6 +215,7 @@ class ModalityResult:
     variance_share: float
     passes: int
     seconds: float
+    cost_of_signs: float = 0.0
 
 
 @dataclass(eq=False)

@@ -75,3 +75,34 @@ def nearest_nonnegative(
     """
     gram = design.T @ design
     return nonnegative_least_squares(gram, gram @ factors)
+
+
+def cost_of_signs(
+    design: NDArray[np.float64],
+    factors: NDArray[np.float64],
+    nonnegative: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    n_positions: int,
+) -> float:
+    """Say how much worse factors without negative values describe the data.
+
+    Parameters
+    ----------
+    design
+        ``(K, p)`` abundances, projected as the data.
+    factors, nonnegative
+        ``(p, C)`` of least squares, and those next to them.
+    variance
+        ``(C,)`` of the noise at a position.
+    n_positions
+        How many there are.
+
+    Returns
+    -------
+    float
+        Mean square of what is lost, over the variance: what is added to a reduced chi-squared.
+    """
+    lost = design @ (nonnegative - factors)
+    known = variance > 0
+    whole = np.sum(np.sum(lost[:, known] ** 2, axis=0) / variance[known])
+    return float(whole) / (n_positions * max(int(np.count_nonzero(known)), 1))

@@ -16,6 +16,9 @@ from hyperfuse_hs.unmixing import SIGNED
 SAME_OPTIMUM = 2e-3
 """Log-likelihood per position within which two searches have found the same."""
 
+COST = 0.05
+"""What factors without negative values may add to a reduced chi-squared without a remark."""
+
 
 def abundance_quantity(result: FusionResult) -> str:
     """Say what the abundances are fractions of.
@@ -148,6 +151,12 @@ def summary(result: FusionResult) -> str:
         )
         if part.role == "lead" and part.rank == 0:
             remarks.append(f"{part.name}: nothing in it stands out of its noise.")
+        if part.role == "lead" and part.cost_of_signs > COST:
+            remarks.append(
+                f"{part.name}: components lie farther out than its data allow. Their factors would "
+                f"have to be negative; those that are not add {part.cost_of_signs:.2g} to the "
+                'residual. Compare h.unmix(unmixing="nmf").'
+            )
         empty = np.count_nonzero((part.basis_factors == 0).all(axis=0))
         if empty:
             remarks.append(f"{part.name}: nothing in {empty} of {part.excluded.size} channels.")

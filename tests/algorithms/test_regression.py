@@ -4,7 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from hyperfuse_hs.algorithms.regression import factors_from_projection
+from hyperfuse_hs.algorithms.regression import (
+    cost_of_signs,
+    factors_from_design,
+    factors_from_projection,
+)
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -86,3 +90,20 @@ def test_single_precision_projections_will_do(nonnegative):
     found = factors_from_projection(basis, projection, abundances, nonnegative=nonnegative)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, factors, atol=1e-4)
+
+
+def test_what_not_being_negative_costs_is_what_it_adds_to_chi_squared():
+    rng = np.random.default_rng(3)
+    abundances = rng.dirichlet(np.ones(3), 50)
+    data = abundances @ rng.normal(1, 2, (3, 20)) + 0.1 * rng.standard_normal((50, 20))
+    variance = rng.uniform(0.01, 0.1, 20)
+    basis = np.linalg.qr(abundances)[0]
+    design, joint = basis.T @ abundances, basis.T @ data
+    free, signs = (factors_from_design(design, joint, nonnegative=n) for n in (False, True))
+    with_signs, without = (
+        np.mean((data - abundances @ each) ** 2 / variance) for each in (signs, free)
+    )
+    found = cost_of_signs(design, free, signs, variance, len(data))
+    assert found == pytest.approx(with_signs - without, rel=1e-6)
+    assert found > 1
+    assert cost_of_signs(design, free, free, variance, len(data)) == 0

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hyperspy.signals import Signal1D
 
 import hyperfuse_hs as hf
 from hyperfuse_hs.signals.report import summary
@@ -45,3 +46,33 @@ def test_agreement_of_the_searches_is_said(dim):
     text = summary(replace(result, start_log_likelihoods=starts[:2]))
     assert "2 of 2 searches for the endmembers agree." in text
     assert "searches" not in summary(replace(result, start_log_likelihoods=None))
+
+
+def mixed_only(seed):
+    """Many counts of three components, of which no position shows less than two."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet([4.0, 4.0, 4.0], (30, 30))
+    spectra = rng.gamma(0.5, size=(3, 64))
+    spectra *= 3e6 / spectra.sum(axis=1, keepdims=True)
+    return Signal1D(rng.poisson(shares @ spectra))
+
+
+@pytest.mark.parametrize("seed", [0, pytest.param(4, marks=pytest.mark.slow)])
+def test_components_beyond_what_the_data_allow_are_said(seed):
+    signal = mixed_only(seed)
+    h = hf.fuse([signal], names=["EELS"], n_components=3, show_progressbar=False, random_state=0)
+    inside = h.unmix(unmixing="nmf")
+    cost = h._result.modalities["EELS"].cost_of_signs
+    found, least = (np.mean(each.get_residual("EELS").data) for each in (h, inside))
+    assert found - least == pytest.approx(cost, abs=0.02 + 0.3 * cost)
+    remark = f"those that are not add {cost:.2g} to the residual"
+    assert (remark in h.summary()) == (cost > 0.05)
+    assert inside._result.modalities["EELS"].cost_of_signs < 0.01
+
+
+def test_nothing_is_said_where_factors_need_not_be_negative(dim):
+    assert dim._result.modalities["EELS"].cost_of_signs < 0.01
+    assert "farther out" not in dim.summary()
+    dim._result.modalities["EELS"].cost_of_signs = 0.2
+    assert "EELS: components lie farther out than its data allow" in dim.summary()
+    dim._result.modalities["EELS"].cost_of_signs = 0.0
