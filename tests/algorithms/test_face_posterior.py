@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from hyperfuse_hs.algorithms.face_geometry import list_faces
-from hyperfuse_hs.algorithms.face_posterior import EXPONENTS, face_probabilities
+from hyperfuse_hs.algorithms.face_posterior import face_probabilities
+from hyperfuse_hs.algorithms.face_prior import EXPONENTS
 
 SIGMA = 0.03
 
@@ -97,3 +98,27 @@ def test_turned_moved_scaled_scores_give_the_same_probabilities():
     moved = 5 * scores @ turn + 2, 5 * corners @ turn + 2, 25 * noise
     found = find((*moved, faces, None)).posterior
     np.testing.assert_allclose(found, find(drawn).posterior, atol=1e-6)
+
+
+@pytest.mark.parametrize("p", [3, 4])
+@pytest.mark.parametrize("unlike", [1.0, 3.0])
+def test_endmembers_off_by_the_noise_are_found_again(p, unlike):
+    before, after = [], []
+    for seed in range(3):
+        scores, corners, noise, faces, _ = draw(seed, p, 1.0, unlike=unlike)
+        sigma = np.sqrt(np.median(noise))
+        rng = np.random.default_rng(seed)
+        off = corners + 0.5 * sigma * rng.standard_normal(corners.shape)
+        even = np.full(len(faces), 1 / len(faces))
+        found = face_probabilities(scores, off, noise, faces, even, rng).endmembers
+        before.append(np.linalg.norm(off - corners) / sigma)
+        after.append(np.linalg.norm(found - corners) / sigma)
+    assert np.mean(after) < 0.5 * np.mean(before)
+
+
+def test_probabilities_do_not_depend_on_errors_of_endmembers():
+    scores, corners, noise, faces, _ = drawn = draw(0, 4, 1.0)
+    off = corners + 0.3 * np.sqrt(np.median(noise)) * np.ones(3)
+    posterior = find((scores, off, noise, faces, None)).posterior
+    np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-12)
+    assert np.mean(np.abs(posterior - find(drawn).posterior)) < 0.002
