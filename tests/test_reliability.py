@@ -19,9 +19,9 @@ def measured(seeds, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("counts", ["flat", "thickness"])
-def test_probabilities_are_reliable(counts):
-    found = measured(range(8), counts=counts)
+@pytest.mark.parametrize(("counts", "dose"), [("flat", 1.0), ("thickness", 1.0), ("flat", 0.1)])
+def test_probabilities_are_reliable(counts, dose):
+    found = measured(range(8), counts=counts, dose=dose)
     differences = [value for quantity, value in found.items() if "stated" in quantity]
     assert len(differences) >= 7
     np.testing.assert_allclose(differences, 0, atol=reliability.WITHIN)
