@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperfuse_hs.algorithms.face_geometry import Floats
-from hyperfuse_hs.algorithms.face_kernel import outer_products
 from hyperfuse_hs.algorithms.face_kinds import Kind, log_of, tasks
 from hyperfuse_hs.algorithms.face_prior import FacePrior, draw_together
-from hyperfuse_hs.algorithms.face_problem import Evaluation, map_threads
+from hyperfuse_hs.algorithms.face_problem import Evaluation, map_threads, outer_products
 from hyperfuse_hs.algorithms.face_search import scoring_step
 
 STEPS, TOLERANCE = 10, 0.5
