@@ -83,6 +83,11 @@ class Extended:
         ``(p, J)`` per unit of the axis, and its squared standard errors.
     gains
         By name, what each modality was multiplied by.
+    differences
+        By pair of names that were joined where they overlap: root mean square of their differences
+        there, over the standard errors; about one where they meet as well as errors say.
+    apart
+        Pairs that overlap but were not joined, as they are of different kinds.
     """
 
     centres: Floats
@@ -90,6 +95,8 @@ class Extended:
     factors: Floats
     variance: Floats
     gains: dict[str, float]
+    differences: dict[str, float]
+    apart: list[str]
 
     @property
     def uniform(self) -> bool:
@@ -251,7 +258,23 @@ def extend(ranges: Sequence[Range], units: str, gains: Mapping[str, float]) -> E
         (counts / width)[:, order],
         (variance / width**2)[:, order],
         {entry.name: float(np.exp(g)) for entry, g in zip(ranges, log, strict=True)},
+        {_pair(ranges, i, j): ratio.misfit**0.5 for (i, j), ratio in ratios.items()},
+        _apart(ranges, pieces),
     )
+
+
+def _pair(ranges: Sequence[Range], i: int, j: int) -> str:
+    return f"{ranges[i].name} and {ranges[j].name}"
+
+
+def _apart(ranges: Sequence[Range], pieces: Sequence[Piece]) -> list[str]:
+    """Pairs of different kinds that overlap."""
+    return [
+        _pair(ranges, i, j)
+        for i, j in itertools.combinations(range(len(ranges)), 2)
+        if ranges[i].kind != ranges[j].kind
+        and overlapping(pieces[i].edges, covered(pieces[j].edges)).any()
+    ]
 
 
 def _ratios(ranges: Sequence[Range], pieces: Sequence[Piece]) -> dict[tuple[int, int], Gain]:
@@ -263,7 +286,7 @@ def _ratios(ranges: Sequence[Range], pieces: Sequence[Piece]) -> dict[tuple[int,
         ratio = fit_gain(pieces[i], pieces[j])
         if ratio is None:
             continue
-        names = f"{ranges[i].name} and {ranges[j].name}"
+        names = _pair(ranges, i, j)
         if not ratio.error < LARGEST_ERROR:
             warnings.warn(
                 f"{names} overlap where too little was counted to compare their intensities: they "

@@ -34,7 +34,7 @@ h = low.fuse(
 # counts, and follow where EELS ends.
 
 joined = h.get_extended_factors(["low", "high", "EDX"])
-print(joined, joined.metadata.Extended_factors.gains, sep="\n")
+print(joined, joined.metadata.Extended_factors, sep="\n")
 
 error = np.sqrt(joined.get_noise_variance().data)
 energy = joined.axes_manager[-1].axis

@@ -58,7 +58,10 @@ class ExtendedFusion(MeasuredFusion):
             otherwise a plain spectrum. The axis is not uniform where the channels of the
             modalities differ or their ranges leave a gap. NaN where channels are excluded.
             ``metadata.Signal.Noise_properties.variance`` has the squared standard errors,
-            ``metadata.Extended_factors.gains`` what each modality was multiplied by.
+            ``metadata.Extended_factors`` has the ``gains`` that each modality was multiplied by;
+            the ``differences`` of those that were joined, where they overlap (root mean square,
+            over their standard errors: about one where they meet); and those ``apart``, which
+            overlap but are of different kinds.
 
         Raises
         ------
@@ -296,7 +299,8 @@ def _extended_signal(
         templates.make_signal(found.variance, axes, template, f"Variance of {title}")
     )
     signal.metadata.set_item("Signal.quantity", f"Intensity (counts/{found.units})")
-    signal.metadata.set_item("Extended_factors.gains", dict(found.gains))
+    about_join = {"gains": found.gains, "differences": found.differences, "apart": found.apart}
+    signal.metadata.set_item("Extended_factors", about_join)
     return signal
 
 

@@ -106,6 +106,10 @@ class TestExtendedFactors:
         alone = h.get_factor_errors("low").data[order] / eels.axes_manager[-1].scale
         assert np.mean(spread[:, 103:122] / alone[:, 103:122]) < 0.85
         assert np.mean((error / spread) ** 2) < 3
+        # They meet as well as their errors say.
+        about = found.metadata.Extended_factors
+        assert about.differences.as_dictionary() == {"low and high": pytest.approx(1, abs=0.3)}
+        assert about.apart == []
 
     def test_different_kinds_in_order_of_precedence_and_units_of_the_first(self, ranges):
         found = ranges.get_extended_factors(["all", "EDS"])
@@ -121,6 +125,8 @@ class TestExtendedFactors:
         np.testing.assert_allclose(energy[above], 1e3 * kev[kev > 0.8])
         density = eds.data / (1e3 * eds.axes_manager[-1].scale)
         np.testing.assert_allclose(found.data[:, above], density[:, kev > 0.8])
+        about = found.metadata.Extended_factors
+        assert (about.apart, about.differences.as_dictionary()) == (["all and EDS"], {})
         double = ranges.get_extended_factors(["all", "EDS"], gains={"EDS": 2.0})
         np.testing.assert_allclose(double.data[:, above], 2 * density[:, kev > 0.8])
         np.testing.assert_allclose(variance(double)[:, above], 4 * variance(found)[:, above])
