@@ -41,6 +41,9 @@ DRAWN = 10_000
 ROUNDS = 2
 """How often endmembers are fitted, and noise learnt after."""
 
+COARSE, FINE = 1e-4, 1e-6
+"""Change of a share that ends learning, before endmembers are fitted again and after."""
+
 NEGLIGIBLE = 1e-9
 """Probability of a face and exponent, were all as frequent, that is not learnt from."""
 
@@ -134,7 +137,7 @@ def _learn(points: Floats, noise: Floats, start: _Learnt, prior: FacePrior) -> _
     for turn in range(ROUNDS + 1):
         kinds = sort_kinds(points, noise, corners, covariances, prior)
         if turn == 0:
-            shares = _share_anew(kinds, prior)
+            shares = _learn_from(kinds, prior, shares, COARSE)
         else:
             fit = refit_endmembers(kinds, corners, prior, shares, log_background)
             corners, shares = fit.endmembers, fit.shares
@@ -142,13 +145,14 @@ def _learn(points: Floats, noise: Floats, start: _Learnt, prior: FacePrior) -> _
         pure = _find_pure(probabilities(kinds, prior, shares), prior)
         covariances = _learn_noise(points, noise, corners, pure)
     kinds = sort_kinds(points, noise, corners, covariances, prior)
-    return _Learnt(corners, covariances, _share_anew(kinds, prior))
+    return _Learnt(corners, covariances, _learn_from(kinds, prior, shares, FINE))
 
 
-def _share_anew(kinds: Sequence[Kind], prior: FacePrior) -> Floats:
-    """Learn shares ``(J,)`` from an even start."""
+def _learn_from(kinds: Sequence[Kind], prior: FacePrior, start: Floats, tolerance: float) -> Floats:
+    """Learn shares ``(J,)``."""
     found = probabilities(kinds, prior, prior.even)
-    return learn_shares(sparse.csr_array(np.where(found > NEGLIGIBLE, found, 0.0)), prior)
+    kept = sparse.csr_array(np.where(found > NEGLIGIBLE, found, 0.0))
+    return learn_shares(kept, prior, start, tolerance)
 
 
 def _find_pure(found: Floats, prior: FacePrior) -> Floats:

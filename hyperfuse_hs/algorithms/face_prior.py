@@ -15,8 +15,8 @@ has nearly all of its positions nearer to the border than the noise, as the face
 STRENGTH = 10.0
 """Positions that the distribution common to all faces of one size counts for on each face."""
 
-STEPS, TOLERANCE = 100, 1e-6
-"""Of the expectation maximisation: most triples of steps, and change of a share that ends it."""
+STEPS = 100
+"""Of the expectation maximisation, most triples of them."""
 
 LEAST_STRETCH = 1.1
 """Of steps that are worth it; one is a plain step."""
@@ -95,7 +95,9 @@ def make_prior(faces: tuple[Face, ...], alive: np.ndarray) -> FacePrior:
     return FacePrior(faces, members, sizes, owner, column, groups, tables, alive)
 
 
-def learn_shares(found: sparse.csr_array, prior: FacePrior) -> Floats:
+def learn_shares(
+    found: sparse.csr_array, prior: FacePrior, start: Floats, tolerance: float
+) -> Floats:
     """Maximise the posterior of the shares.
 
     Expectation maximisation leaves a border slowly where the data say little, so its steps are
@@ -107,6 +109,10 @@ def learn_shares(found: sparse.csr_array, prior: FacePrior) -> Floats:
         ``(n, J)`` probability of each face and exponent, were all as frequent.
     prior
         Faces and exponents.
+    start
+        Shares to start from, ``(J,)``, above zero wherever there may be positions.
+    tolerance
+        Change of a share that ends it.
 
     Returns
     -------
@@ -119,7 +125,7 @@ def learn_shares(found: sparse.csr_array, prior: FacePrior) -> Floats:
         return draw_together(shares * (turned @ (1.0 / (found @ shares))), prior)
 
     alive = prior.alive[prior.owner]
-    shares = prior.even
+    shares = start
     for _ in range(STEPS):
         once = step(shares)
         twice = step(once)
@@ -132,7 +138,7 @@ def learn_shares(found: sparse.csr_array, prior: FacePrior) -> Floats:
                 shares = step(far / far.sum())
                 break
             stretch = 0.5 * (stretch + 1.0)
-        if np.abs(once - last).max() < TOLERANCE:
+        if np.abs(once - last).max() < tolerance:
             break
     return shares
 

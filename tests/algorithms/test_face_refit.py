@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from hyperfuse_hs.algorithms.face_geometry import list_faces
 from hyperfuse_hs.algorithms.face_kinds import probabilities, sort_kinds
-from hyperfuse_hs.algorithms.face_prior import make_prior
+from hyperfuse_hs.algorithms.face_prior import learn_shares, make_prior
 from hyperfuse_hs.algorithms.face_refit import evaluate, refit_endmembers
 
 BACKGROUND = -6.0
@@ -78,3 +79,13 @@ def test_endmembers_without_volume_stay():
         [kind.see(flat, prior) for kind in kinds], flat, prior, prior.even, BACKGROUND
     )
     assert np.array_equal(fit.endmembers, flat)
+
+
+def test_shares_do_not_depend_on_where_learning_starts():
+    kinds, _, prior = make(3)
+    found = sparse.csr_array(probabilities(kinds, prior, prior.even))
+    uneven = np.linspace(1.0, 3.0, prior.even.size)
+    starts = prior.even, uneven / uneven.sum()
+    first, second = (learn_shares(found, prior, start, 1e-7) for start in starts)
+    np.testing.assert_allclose(first, second, atol=1e-3)
+    assert first.sum() == pytest.approx(1.0)
