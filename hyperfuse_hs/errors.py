@@ -34,7 +34,7 @@ def factor_errors(
     name
         Of the modality.
     noise
-        Of the lead scores; needed without `mixing`.
+        Of the lead scores; needed without `mixing`, and where something varies.
     mixing
         ``(p, p, p)`` second moments of how each factor (first index) mixes with all; None for
         what the noise of the abundances does, the endmembers being what they are.
@@ -46,7 +46,8 @@ def factor_errors(
     ndarray
         ``(p, C_all)``, NaN in excluded channels. The variances of three errors are added: noise of
         the data, errors of the abundances, and what the modality has in store besides the
-        components (see `misfit_variance`).
+        components (see `misfit_variance`). Noise of the abundances mixes not only the factors but
+        also what varies about them, from place to place.
     """
     estimate = estimate or estimate_factors(scores, result, name)
     if mixing is None:
@@ -55,6 +56,10 @@ def factor_errors(
     variance = estimate.covariance.diagonal().T.copy()
     for component, moments in enumerate(mixing):
         variance[component] += spatial.squared_form(moments, estimate.factors)
+    if noise is not None and estimate.variation is not None:
+        coordinates = result.coordinates[~result.excluded]
+        share = _varying_mixing(scores, name, estimate.weights, noise, coordinates)
+        variance += share @ estimate.variation.spectra
     variance += misfit_variance(estimate)
     variance[:, result.modalities[name].excluded] = np.nan
     return np.sqrt(variance)
@@ -62,11 +67,30 @@ def factor_errors(
 
 def _abundance_mixing(scores: Scores, name: str, weights: Floats, noise: LeadNoise) -> Floats:
     """Second moments ``(p, p, p)`` of what noise of the abundances mixes into each factor."""
-    scale = scale_of(scores.modalities[name], weights.shape[1])
-    # Weights are those of the data as they are: here abundances take their place.
     across = noise.mixing @ noise.coordinates
-    spread = (weights * scale / noise.lead.weight) ** 2 @ noise.raw
+    spread = _relative(scores, name, weights, noise) ** 2 @ noise.raw
     return np.einsum("il,lj,lk->ijk", spread, across, across, optimize=True)
+
+
+def _varying_mixing(
+    scores: Scores, name: str, weights: Floats, noise: LeadNoise, coordinates: Floats
+) -> Floats:
+    """Part ``(p, p)`` of what varies about each component that is mixed into each factor.
+
+    It differs from place to place, so that every position adds its own square, as far as the
+    component is there.
+    """
+    across = noise.mixing @ noise.coordinates
+    there = np.clip(coordinates, 0.0, 1.0)
+    squares = _relative(scores, name, weights, noise) ** 2
+    return np.asarray(squares @ (there * (noise.raw @ across**2)))
+
+
+def _relative(scores: Scores, name: str, weights: Floats, noise: LeadNoise) -> Floats:
+    """Weights ``(p, N)`` of the abundances, in units of the lead scores."""
+    # Weights are those of the data as they are: here abundances take their place.
+    scale = scale_of(scores.modalities[name], weights.shape[1])
+    return np.asarray(weights * scale / noise.lead.weight)
 
 
 def misfit_variance(estimate: FactorEstimate, *, everywhere: bool = False) -> Floats:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import regression, spatial, varying
 from hyperfuse_hs.algorithms.noise import FEW_COUNTS, count_moments
-from hyperfuse_hs.algorithms.rank import noise_edge, signal_strength, unevenness
+from hyperfuse_hs.algorithms.rank import noise_edge, unevenness
 from hyperfuse_hs.algorithms.tall import crossed, turned
 from hyperfuse_hs.algorithms.varying import Variation
 from hyperfuse_hs.noise_model import COUNTED
@@ -23,10 +23,10 @@ LEAST_SHARE = 0.1
 """Part of a direction that has to be in the joint subspace for it to be looked at."""
 
 MOST = 64
-"""Directions of what varies that are looked at, the strongest."""
+"""Directions of what varies that are looked at in any scan, the strongest."""
 
-STRONGEST = 16
-"""Of these, those that tell over which distance positions are alike."""
+ELEMENTS = 2**22
+"""Of their maps, up to which there may be more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,17 +136,14 @@ def fit(
         return plain
     seen, joint = look(scores, part, basis)
     rest = _Rest(part, seen, joint.astype(np.float64), crossed(seen, design))
-    left, strength, right = rest.found(plain.factors)
-    if not left.size:
+    power, spectra, maps = rest.divided(seen, design, plain.factors)
+    if not power.any():
         return plain
     scan = spatial.scan_of(scores.navigation_shape, scores.excluded)
-    strongest = slice(STRONGEST)
-    maps = turned(seen, left[:, strongest] * np.sqrt(strength[strongest]))
-    reach = spatial.correlation_range(scan, maps)
-    fields = varying.Fields(scan, design, weight, reach)
+    loadings = np.maximum(design, 0.0) * np.sqrt(power)
+    fields = varying.Fields(scan, design, weight, spatial.correlation_range(scan, maps, loadings))
     rows = turned(plain.seen, plain.weights.T).T
-    power, spectra = varying.divide_power(seen, design, left, right, rest.noise)
-    if average and power.any():
+    if average:
         # The directions follow what varies: what is in none of them is not there.
         noise = float(rest.noise.sum()) * seen.shape[1] / len(seen)
         rows = fields.mean_weights(power, noise)
@@ -154,8 +151,7 @@ def fit(
         lacking = np.eye(len(weights)) - weights @ rest.design
         weights = weights + lacking @ np.linalg.pinv(rest.design)
         plain = Fit(seen, weights @ rest.joint, weights)
-        left, _, right = rest.found(plain.factors)
-        _, spectra = varying.divide_power(seen, design, left, right, rest.noise)
+        _, spectra, _ = rest.divided(seen, design, plain.factors)
     return replace(plain, variation=Variation(fields.spread_of(rows), spectra))
 
 
@@ -184,15 +180,37 @@ class _Rest:
         if variance is not None:
             self.edge *= unevenness(np.eye(len(joint)), variance.T, self.channels).allowed.reach
 
-    def found(self, factors: Floats) -> tuple[Floats, Floats, Floats]:
-        """Find directions that stand out of the noise, their strength, and what is in them."""
-        white = (self.joint - self.design @ factors) / np.sqrt(self.noise)
+    def divided(
+        self, seen: Floats, design: Floats, factors: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Divide what stands out of the noise among the components, see `varying.divide_power`.
+
+        Returns
+        -------
+        power, spectra : ndarray
+            As there.
+        maps : ndarray
+            ``(N, f)`` of what stands out, by the strongest directions.
+        """
+        left, right = self._found(factors)
+        power = np.sum(right**2, axis=1) - float(self.noise.sum())
+        most = slice(max(MOST, ELEMENTS // len(seen)))
+        # What is in too many directions to look at is taken to be where the strongest are.
+        more = float(power.sum()) / max(float(power[most].sum()), np.finfo(float).tiny)
+        left, right, power = left[:, most], right[most], power[most]
+        if not power.size:
+            return np.zeros(len(factors)), np.zeros_like(factors), np.zeros((len(seen), 0))
+        found, spectra = varying.divide_power(seen, design, left, right, self.noise)
+        return found * more, spectra * more, turned(seen, left * np.sqrt(np.maximum(power, 0.0)))
+
+    def _found(self, factors: Floats) -> tuple[Floats, Floats]:
+        """Find directions that stand out of the noise, the strongest first, and what is in them."""
+        rest = self.joint - self.design @ factors
+        white = rest / np.sqrt(self.noise)
         values, left = np.linalg.eigh(white @ white.T)
-        values, left = np.sqrt(np.maximum(values[::-1], 0.0)), left[:, ::-1]
-        count = min(int(np.count_nonzero(values > self.edge)), MOST)
-        strength = signal_strength(values[:count], len(white), self.channels)
-        left = left[:, :count]
-        return left, strength, (left.T @ white) * np.sqrt(self.noise)
+        count = np.count_nonzero(np.sqrt(np.maximum(values, 0.0)) > self.edge)
+        left = left[:, ::-1][:, :count]
+        return left, left.T @ rest
 
     def _noise(self, part: ModalityScores, seen: Floats) -> tuple[Floats, Floats | None]:
         """Return what to divide channels by, and the variance ``(R, C)`` of their noise then."""

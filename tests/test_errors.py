@@ -1,12 +1,13 @@
 """Errors of factors and abundances, against the truth of phantoms of many seeds."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import hyperfuse_hs as hf
-from hyperfuse_hs import errors, streamed
+from hyperfuse_hs import errors, streamed, varying
 from hyperfuse_hs import modality as modality_module
 from hyperfuse_hs.feasibility import estimate_factors
 from hyperfuse_hs.lead_noise import lead_noise
@@ -191,6 +192,46 @@ def test_errors_of_the_abundances_add_to_those_of_the_factors(fused):
         together = errors.factor_errors(scores, result, name, noise)
         assert (together >= alone).all()
         assert 1e-4 < np.median(together / alone - 1) < 0.5
+
+
+def test_noise_of_the_abundances_mixes_what_varies_where_it_is(fused):
+    scores, result, noise = parts(fused)
+    estimate = estimate_factors(scores, result, "Diffraction")
+    coordinates = result.coordinates[~result.excluded]
+    weight = noise.lead.weight.reshape(-1, 1)
+    across = noise.mixing @ noise.coordinates
+    rng = np.random.default_rng(0)
+    squares = np.zeros(3)
+    for _ in range(300):
+        # As many positions alone as there are, with fields of unit variance in all components.
+        error = (np.sqrt(noise.raw) * rng.standard_normal(noise.raw.shape)) @ across
+        fields = np.sqrt(np.clip(coordinates, 0, 1)) * rng.standard_normal(coordinates.shape)
+        mixed = np.sum(error / weight * fields, axis=1)
+        squares += (estimate.weights @ mixed) ** 2 / 300
+    plain = replace(estimate, variation=None)
+    varied = replace(estimate, variation=replace(estimate.variation, spread=np.zeros((3, 4, 4))))
+    varied = replace(
+        varied, variation=replace(varied.variation, spectra=np.ones(estimate.factors.shape))
+    )
+    found = [
+        errors.factor_errors(scores, result, "Diffraction", noise, estimate=e) ** 2
+        for e in (varied, plain)
+    ]
+    added = np.nanmedian(found[0] - found[1], axis=1)
+    np.testing.assert_allclose(added, squares, rtol=0.3)
+
+
+def test_power_in_too_many_directions_to_look_at_is_counted(fused, monkeypatch):
+    scores, result, _ = parts(fused)
+    whole = varying.fit_result(scores, result, "Diffraction", errors=True)
+    monkeypatch.setattr(varying, "MOST", 10)
+    monkeypatch.setattr(varying, "ELEMENTS", 0)
+    few = varying.fit_result(scores, result, "Diffraction", errors=True)
+    expected, found = (f.variation.spectra.sum() for f in (whole, few))
+    assert found == pytest.approx(expected, rel=0.1)
+    monkeypatch.setattr(varying, "MOST", 1000)
+    again = varying.fit_result(scores, result, "Diffraction", errors=True)
+    np.testing.assert_allclose(again.factors, whole.factors, rtol=1e-9)
 
 
 def test_filtered_noise_is_less_than_raw_and_drawn_as_it_is(fused):

@@ -23,6 +23,9 @@ REACH = 0.5
 BATCH = 16
 """Maps transformed at once."""
 
+LEAST_ALIKE = 0.05
+"""Autocorrelation at the practical range."""
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -158,32 +161,60 @@ def _near(scan: Scan, pairs: Floats) -> NDArray[np.bool_]:
     return near
 
 
-def correlation_range(scan: Scan, maps: Floats) -> float:
-    """Distance at which maps have nothing in common with themselves any more.
+def correlation_range(scan: Scan, maps: Floats, loadings: Floats) -> float:
+    r"""Distance from which on fields have next to nothing in common with themselves.
+
+    The practical range of geostatistics (J.-P. Chilès and P. Delfiner, Geostatistics, ch. 2), with
+    the autocorrelation
+
+    .. math:: \rho(l) = \sum_t x_t^T x_{t+l} / \sum_t a_t^T a_{t+l}
+
+    of maps x in which the fields, of unit variance, are multiplied by the loadings a. Unlike the
+    distance at which it first is zero, it does not grow with the scan: far out, few large objects
+    in many are all there is.
 
     Parameters
     ----------
     scan
         Where the positions lie.
     maps
-        ``(N, k)``, of mean zero, taken together as they are.
+        ``(N, k)``, taken together as they are.
+    loadings
+        ``(N, p)`` that are multiplied by fields unrelated to each other.
 
     Returns
     -------
     float
-        In positions, one at least: where the autocovariance first is not positive.
+        In positions, one at least.
     """
+    ring = np.round(np.sqrt(np.sum(np.square(scan.lags()), axis=0))).astype(int).ravel()
+    near = _near(scan, scan.pairs()).ravel()
+    sums = np.bincount(ring, np.where(near, _summed_products(scan, maps), 0.0))
+    expected = np.bincount(ring, np.where(near, _summed_products(scan, loadings), 0.0))
+    # Transforms round: where loadings never meet, nothing is known.
+    known = expected > 1e-9 * expected[0]
+    sums, expected = sums[known], expected[known]
+    below = np.flatnonzero(sums <= 0)
+    far = slice(below[0] if below.size else len(sums), None)
+    # As the means were taken off, there is too little of it at all lags.
+    lacking = min(float(sums[far].sum()), 0.0) / max(float(expected[far].sum()), float(expected[0]))
+    alike = (sums / expected - lacking) / (1 - lacking)
+    under = np.flatnonzero(alike[1:] < LEAST_ALIKE) + 1
+    if not under.size:
+        return float(max(scan.shape))
+    lags, (before, last) = np.flatnonzero(known), alike[[under[0] - 1, under[0]]]
+    beyond = (LEAST_ALIKE - last) / max(before - last, LEAST_ALIKE - last)
+    return float(max(lags[under[0]] - beyond, 1.0))
+
+
+def _summed_products(scan: Scan, maps: Floats) -> Floats:
+    """Sum products of maps with themselves at every lag over the maps, ``(lags,)``."""
     # Summed before they are transformed back, as only the sum is wanted.
     power: Any = 0.0
     for start in range(0, maps.shape[1], BATCH):
         spectra = scan.transform(maps[:, start : start + BATCH])
         power = power + np.einsum("k...,k...->...", spectra, spectra.conj()).real
-    total = scan.restore(power[None] + 0j)[0]
-    pairs = scan.pairs()
-    ring = np.round(np.sqrt(np.sum(np.square(scan.lags()), axis=0))).astype(int)
-    sums = np.bincount(ring.ravel(), np.where(pairs >= 1, total, 0.0).ravel())
-    below = np.flatnonzero(sums <= 0)
-    return float(max(below[0], 1)) if below.size else float(max(scan.shape))
+    return np.asarray(scan.restore(power[None] + 0j)[0].ravel())
 
 
 def neighbour_products(scan: Scan, left: Floats, reach: float) -> Floats:

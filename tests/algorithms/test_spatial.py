@@ -3,6 +3,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from hyperfuse_hs.algorithms.spatial import (
+    LEAST_ALIKE,
     Scan,
     chance_covariance,
     correlation_range,
@@ -78,16 +79,45 @@ def test_smooth_maps_agree_by_chance_as_often_as_counted():
     assert np.mean(alone) > 5
 
 
-def test_range_of_correlation_grows_with_the_width_of_features():
+def smooth_fields(rng, size, width, count):
+    maps = gaussian_filter(rng.standard_normal((count, size, size)), (0, width, width), mode="wrap")
+    return maps.reshape(count, -1).T / maps.std()
+
+
+@pytest.mark.parametrize("width", [1.0, 2.0, 4.0])
+def test_range_of_correlation_is_where_a_twentieth_is_left(width):
     rng = np.random.default_rng(5)
-    scan = scan_of((40, 40), np.zeros(1600, dtype=bool))
+    scan = scan_of((60, 60), rng.random(3600) < 0.1)
+    fields = smooth_fields(rng, 60, width, 60)[scan.kept]
+    # Gaussian with twice the variance of the filter.
+    expected = 2 * width * np.sqrt(np.log(1 / LEAST_ALIKE))
+    amounts = rng.uniform(0.2, 1, (len(fields), 1))
+    found = correlation_range(scan, amounts * fields, amounts * np.sqrt(60))
+    assert found == pytest.approx(expected, rel=0.12)
+
+
+def test_range_of_correlation_is_the_same_in_scans_of_any_size():
+    rng = np.random.default_rng(6)
     found = []
-    for width in (1.0, 2.0, 4.0):
-        maps = gaussian_filter(rng.standard_normal((20, 40, 40)), (0, width, width), mode="wrap")
-        maps = maps.reshape(20, -1).T
-        found.append(correlation_range(scan, maps - maps.mean(axis=0)))
-    assert found[0] < found[1] < found[2]
-    assert 4 <= found[1] <= 12
+    for size in (24, 48, 96):
+        scan = scan_of((size, size), np.zeros(size**2, dtype=bool))
+        fields = smooth_fields(rng, size, 2.0, 40)
+        # Means are taken off, as components take them; they count most in the small scan.
+        loadings = np.full((size**2, 1), np.sqrt(40))
+        found.append(correlation_range(scan, fields - fields.mean(axis=0), loadings))
+    assert np.ptp(found) < 0.12 * found[-1]
+
+
+def test_range_of_correlation_has_bounds():
+    scan = scan_of((12, 9), np.zeros(108, dtype=bool))
+    ones, rng = np.ones((108, 1)), np.random.default_rng(7)
+    assert correlation_range(scan, ones, ones) == 12
+    white = rng.standard_normal((108, 50))
+    assert 1 <= correlation_range(scan, white, ones * np.sqrt(50)) <= 1.5
+    alone = np.zeros((108, 1))
+    alone[40] = 1.0
+    # Nothing is known of what is at one position only.
+    assert correlation_range(scan, alone, alone) == 12
 
 
 def test_squared_form_is_taken_column_by_column():
