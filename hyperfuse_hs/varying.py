@@ -151,6 +151,10 @@ def fit(
         lacking = np.eye(len(weights)) - weights @ rest.design
         weights = weights + lacking @ np.linalg.pinv(rest.design)
         plain = Fit(seen, weights @ rest.joint, weights)
+        if part.turn is not None:
+            # What varies lies in the joint subspace, and is only seen in some directions of it.
+            unseen = turned(basis, crossed(basis, rows.T)) - turned(seen, crossed(seen, rows.T))
+            rows = rows - unseen.T
         _, spectra, _ = rest.divided(seen, design, plain.factors)
     return replace(plain, variation=Variation(fields.spread_of(rows), spectra))
 

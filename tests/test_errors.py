@@ -305,6 +305,21 @@ def test_errors_on_disk_are_about_those_in_memory(fused, monkeypatch):
     assert 0.8 < ratio < 1.25
 
 
+@pytest.mark.slow
+def test_errors_on_disk_count_what_is_in_directions_not_looked_at(monkeypatch):
+    phantom = hf.data.tio2_polymorphs(
+        scan=(40, 40), detector=(16, 16), eels_channels=128, eds_channels=128, random_state=2
+    )
+    h = fuse_on_disk(phantom, monkeypatch, 24)
+    part = h._scores.modalities["Diffraction"]
+    assert part.rank > 1.5 * part.turn.shape[1]
+    order = hf.metrics.match_components(h.get_factors("EELS").data, phantom.factors["EELS"])
+    error = (h.get_factors("Diffraction").data[order] - phantom.factors["Diffraction"]) ** 2
+    stated = h.get_factor_errors("Diffraction").data[order] ** 2
+    # Ten to ninety times as much without: what else varies about the mean is then left out.
+    assert (error.sum(axis=(1, 2)) < 5 * stated.sum(axis=(1, 2))).all()
+
+
 @pytest.mark.parametrize("bootstrapped", [False, True])
 def test_intervals_are_around_what_was_found(fused, bootstrapped):
     source = fused.bootstrap(4, random_state=0) if bootstrapped else fused
