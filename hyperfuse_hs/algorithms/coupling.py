@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hyperfuse_hs.algorithms.hidden import Hidden
 from hyperfuse_hs.algorithms.rank import noise_edge, unevenness
 from hyperfuse_hs.algorithms.shrinkage import Shrunk, shrink
-from hyperfuse_hs.algorithms.tall import crossed, squared_norms, turned
+from hyperfuse_hs.algorithms.tall import crossed, precision, squared_norms, turned
 
 SMALLEST = 1e-7
 """Singular value, relative to the largest, below which rounding has the say."""
@@ -84,8 +84,9 @@ def couple(
     Coupling
         Joint basis and denoised lead scores.
     """
-    stacked = np.hstack(list(scores))
-    n, width = stacked.shape
+    n, width = len(scores[0]), sum(s.shape[1] for s in scores)
+    # Few scores are double, and would make the many of other modalities double as well.
+    stacked = np.hstack(list(scores), dtype=precision(n, width), casting="same_kind")
     profile = _stack_variances(scores, variances)
     edge = _reach(profile) * noise_edge(n, width)
     values, right = _values_and_axes(stacked)
@@ -95,8 +96,9 @@ def couple(
     uneven = _reach(profile[:, is_lead])
     kept = right[:rank]
     basis = turned(stacked, kept.T / values[:rank])
-    own_scores = stacked[:, is_lead].astype(np.float64)
     del stacked
+    of_leads = [s for s, lead in zip(scores, leads, strict=True) if lead]
+    own_scores = np.hstack([np.zeros((n, 0)), *of_leads])
     lead = turned(basis, values[:rank, None] * kept[:, is_lead])
     white = _whiten(lead, kept[:, is_lead], rank / n, uneven)
     found = int(np.count_nonzero(white.values > white.edges))
