@@ -133,25 +133,41 @@ def unbiased_weights(
         # What keeps the weights unbiased.
         return columns - mean @ crossed(design, columns)
 
+    gram = crossed(design, design)
+
+    def rest(columns: Floats) -> Floats:
+        # Of what is left, multiples of the design do not matter, but are the largest part.
+        return columns - design @ np.linalg.solve(gram, crossed(design, columns))
+
     # It would be the answer if the inverse were exact.
     found = mean + allowed(invert(target))
     left = target - multiply(found)
-    near = allowed(invert(left))
-    step, square = near, _along(left, near)
+    short = rest(left)
+    near = allowed(invert(short))
+    step, square = near, _along(short, near)
+    going = np.ones(square.size, dtype=bool)
     for _ in range(MOST_STEPS):
         product_ = multiply(step)
-        length = square / np.maximum(_along(step, product_), np.finfo(float).tiny)
+        length = _over(square, _along(step, product_), going)
         found = found + length * step
         left = left - length * product_
         error = whole - _along(found, left + target)
-        if np.all(length * square <= TOLERANCE * error):
+        # A column that is done has nothing left to divide by.
+        going &= length * square > TOLERANCE * error
+        if not going.any():
             break
-        near = allowed(invert(left))
-        before, square = square, _along(left, near)
-        step = near + square / np.maximum(before, np.finfo(float).tiny) * step
+        short = rest(left)
+        near = allowed(invert(short))
+        before, square = square, _along(short, near)
+        step = near + _over(square, before, going) * step
     return np.asarray(found.T)
 
 
 def _along(left: Floats, right: Floats) -> Floats:
     """Products of the columns of two matrices, one by one."""
     return np.asarray(np.einsum("nk,nk->k", left, right))
+
+
+def _over(part: Floats, whole: Floats, going: NDArray[np.bool_]) -> Floats:
+    """Divide where there is something to divide by, and zero elsewhere."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=going & (whole > 0))

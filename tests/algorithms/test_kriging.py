@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hyperfuse_hs.algorithms import varying
-from hyperfuse_hs.algorithms.kriging import near_inverse
+from hyperfuse_hs.algorithms.kriging import near_inverse, unbiased_weights
 from hyperfuse_hs.algorithms.spatial import Scan, neighbour_filter
 from hyperfuse_hs.algorithms.varying import Fields
 
@@ -101,3 +101,29 @@ def _gain(fields, power, noise, weights):
     gradient -= a @ np.linalg.lstsq(a, gradient, rcond=None)[0]
     length = np.sum(gradient**2, axis=0)
     return length**2 / np.maximum(np.sum(gradient * covariance(gradient), axis=0), 1e-300) / error
+
+
+@pytest.mark.parametrize("exact", [(True, False), (False, True), (True, True)])
+def test_what_is_solved_from_the_beginning_stays_solved(exact):
+    rng, scan = scan_of((9, 11))
+    loadings = rng.dirichlet(np.full(2, 0.4), int(scan.kept.sum()))
+    covariance = dense_covariance(scan, loadings, 1e-3, REACH)
+    amounts = rng.random(len(loadings)) * 100
+    target = np.column_stack([covariance @ amounts, covariance @ loadings[:, 0]])
+    whole = np.array([amounts @ target[:, 0], loadings[:, 0] @ target[:, 1]])
+    right = np.linalg.inv(covariance)
+    rough = np.linalg.inv(covariance + 0.1 * np.diag(rng.random(len(covariance))))
+
+    def invert(maps):
+        if maps is loadings:
+            return (right if all(exact) else rough) @ maps
+        columns = [(right if e else rough) @ m for e, m in zip(exact, maps.T, strict=True)]
+        return np.column_stack(columns)
+
+    found = unbiased_weights(lambda maps: covariance @ maps, invert, loadings, target, whole)
+    mean = right @ loadings @ np.linalg.inv(loadings.T @ right @ loadings)
+    best = mean + right @ target - mean @ (loadings.T @ right @ target)
+    found_error, least = (
+        whole + np.sum(w * (covariance @ w - 2 * target), axis=0) for w in (found.T, best)
+    )
+    assert (found_error <= least * (1 + 0.1) + 1e-9 * whole).all()
