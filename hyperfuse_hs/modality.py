@@ -59,7 +59,7 @@ class Modality:
         Called with the number of pieces of a pass and a description; gives a context in which a
         function is called with how many more are done. For progress bars.
     passes
-        How often the data have been run over.
+        How often the data have been run over; of lazy data that are held, how often read.
     planned
         How often they will be, if that is known.
     """
@@ -72,6 +72,7 @@ class Modality:
     watch: Watch = field(default=unwatched, repr=False)
     passes: int = 0
     planned: int | None = None
+    _held: bool = field(init=False, repr=False, default=False)
     _rows: NDArray[np.intp] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -125,15 +126,21 @@ class Modality:
         return size <= HUGE_BYTES or not self._chunked_channels
 
     def hold(self) -> None:
-        """Keep small lazy data in memory from the first pass on."""
+        """Read small lazy data, once, and keep them in memory."""
         if self.lazy and self.nbytes <= HOLD_BYTES:
-            self.data = np.asarray(self.data.compute())
+            self.planned = 1
+            with self.watch(1, self.begin_pass("reading")) as tick:
+                self.data = np.asarray(self.data.compute())
+                tick(1)
+            self._held = True
 
     def begin_pass(self, stage: str = "") -> str:
         """Count one more pass and describe it."""
+        name = f"{self.name}{f': {stage}' if stage else ''}"
+        if self._held:
+            return f"{name}, in memory"
         self.passes += 1
-        of = "" if self.planned is None else f" of {self.planned}"
-        return f"{self.name}{f': {stage}' if stage else ''}, pass {self.passes}{of}"
+        return f"{name}, pass {self.passes}{'' if self.planned is None else f' of {self.planned}'}"
 
     def blocks(self, stage: str = "") -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
         """Run once over the data.

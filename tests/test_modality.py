@@ -142,9 +142,19 @@ def test_non_contiguous_data_are_not_copied_as_a_whole(monkeypatch):
 
 def test_small_lazy_data_are_read_once_and_kept(monkeypatch):
     lazy = da.from_array(numbers((4, 3, 5)), chunks=2)
+    seen = []
+
+    @contextmanager
+    def watch(total, description):
+        yield lambda count: seen.append((total, count, description))
+
     modality = make(lazy, 2)
+    modality.watch = watch
     modality.hold()
     assert not modality.lazy
+    assert seen == [(1, 1, "test: reading, pass 1 of 1")]
+    assert modality.begin_pass("first look") == "test: first look, in memory"
+    assert (modality.passes, modality.planned) == (1, 1)
     np.testing.assert_array_equal(modality.data, lazy.compute())
     monkeypatch.setattr(module, "HOLD_BYTES", lazy.nbytes - 1)
     larger = make(lazy, 2)
