@@ -116,7 +116,8 @@ def find_problems(
 
     signals = [item.signal for item in chosen]
     check("signals", None, lambda: check_signals(signals))
-    check("names", None, lambda: name_signals(signals, list(names)))
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    check("names", repeated, lambda: name_signals(signals, list(names)))
     if found:
         return found
     for item, name in zip(chosen, names, strict=True):

@@ -110,7 +110,9 @@ def edge_text(result: FusionResult) -> str:
         One sentence.
     """
     together = standing_out(result)
-    return f"{together} components stand out of the noise; {result.n_components} are shown."
+    shown = result.n_components
+    found = f"{together} component{'s stand' if together != 1 else ' stands'} out of the noise"
+    return f"{found}; {shown} {'are' if shown != 1 else 'is'} shown."
 
 
 def _spread(starts: NDArray[np.float64]) -> str:

@@ -224,7 +224,8 @@ class TestErrors:
         ("changes", "where", "match"),
         [
             ({"unmixing": "none", "abundances": "nonnegative"}, "abundances", "signed"),
-            ({"name_1": "a"}, "candidates", "2 different names"),
+            ({"name_1": "a"}, "name_0", "2 different names"),
+            ({"name_1": "a"}, "name_1", "2 different names"),
             ({"role_1": "lead", "weight_1": "0"}, "weight_1", "A weight of 0"),
             ({"role_0": "support", "role_1": "passive"}, "candidates", "may lead"),
             ({"chosen_0": False, "chosen_1": False}, "candidates", "at least one signal"),

@@ -226,7 +226,10 @@ class TestErrors:
 
     def test_the_same_name_twice(self, tool):
         candidate(tool, "s_b").name = "a"
-        assert "2 different names" in tool.errors["candidates"]
+        for name in ("s_a", "s_b"):
+            assert "2 different names" in candidate(tool, name).errors["name"]
+        candidate(tool, "s_b").name = "b"
+        assert not candidate(tool, "s_a").errors and not candidate(tool, "s_b").errors
 
     def test_a_signal_of_another_scan(self, tool):
         candidate(tool, "small").chosen = True
@@ -738,7 +741,7 @@ def seconds_of_change(tool, owner, name, value):
 
 @pytest.mark.slow
 def test_changes_are_there_within_a_second_at_64_x_64():
-    """From the change to the new maps, for numbers of components that the data support."""
+    """From the change to the new maps; longer only for two or three components too many."""
     phantom = hf.data.tio2_polymorphs()
     session = {f"s{k}": signal for k, signal in enumerate(phantom.signals.values())}
     reads = Reads(session["s0"])
@@ -749,17 +752,23 @@ def test_changes_are_there_within_a_second_at_64_x_64():
     before = reads.count
     patterns = candidate(tool, "s2")
     changes = [
-        (tool, "n_components", 2),
-        (tool, "n_components", 3),
-        (candidate(tool, "s1"), "weight", "0.5"),
-        (candidate(tool, "s1"), "role", "support"),
-        (patterns, "role", "support"),
-        (tool, "unmixing", "minimum_volume"),
-        (tool, "unmixing", "nmf"),
-        (tool, "unmixing", "vertex"),
+        (tool, "n_components", 2, 1.0),
+        (tool, "n_components", 4, 1.0),
+        (tool, "n_components", 5, 1.5),
+        (tool, "n_components", 6, 3.0),
+        (tool, "n_components", 3, 1.0),
+        (patterns, "role", "lead", 1.2),
+        (patterns, "role", "auto", 1.0),
+        (candidate(tool, "s1"), "weight", "0.5", 1.0),
+        (candidate(tool, "s1"), "role", "support", 1.0),
+        (patterns, "role", "support", 1.0),
+        (tool, "unmixing", "minimum_volume", 1.0),
+        (tool, "unmixing", "nmf", 1.0),
+        (tool, "unmixing", "vertex", 1.0),
     ]
-    for owner, name, value in changes:
-        assert min(seconds_of_change(tool, owner, name, value) for _ in range(2)) < 1.0
+    for owner, name, value, most in changes:
+        taken = min(seconds_of_change(tool, owner, name, value) for _ in range(2))
+        assert taken < most, f"{name} {value}: {taken:.2f} s"
         setattr(owner, name, value)
     assert reads.count == before
 

@@ -1,11 +1,12 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hyperspy.signals import Signal1D
 
 import hyperfuse_hs as hf
-from hyperfuse_hs.signals.report import summary
+from hyperfuse_hs.signals.report import edge_text, summary
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,21 @@ def test_the_gain_of_fusion_is_said(dim):
 def test_components_that_do_not_stand_out_are_said(dim):
     text = dim.unmix(n_components=4, unmixing="vertex").summary()
     assert "Only 3 of the 4 components stand out of the noise" in text
+
+
+@pytest.mark.parametrize(
+    ("edges", "shown", "text"),
+    [
+        (np.inf, 3, "0 components stand out of the noise; 3 are shown."),
+        (5.0, 3, "1 component stands out of the noise; 3 are shown."),
+        (0.5, 1, "3 components stand out of the noise; 1 is shown."),
+    ],
+)
+def test_the_number_that_stands_out_is_said(edges, shown, text):
+    result = SimpleNamespace(
+        lead_values=np.array([9.0, 3.0, 1.0]), lead_edges=np.full(3, edges), n_components=shown
+    )
+    assert edge_text(result) == text
 
 
 def test_agreement_of_the_searches_is_said(dim):
