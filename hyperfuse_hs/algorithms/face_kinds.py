@@ -41,6 +41,11 @@ class Kind:
     endmembers: Floats
     geometry: FaceGeometry
 
+    @property
+    def log_det(self) -> float:
+        """By how much whitening raises the logarithm of a density."""
+        return float(np.log(np.diag(self.root)).sum())
+
     def see(self, endmembers: Floats, prior: FacePrior) -> "Kind":
         """Keep the positions, and move the endmembers to those given, not whitened."""
         seen = whiten(endmembers, self.root)
@@ -134,24 +139,36 @@ def log_of(shares: Floats) -> Floats:
         return np.asarray(np.log(shares))
 
 
-def probabilities(kinds: Sequence[Kind], prior: FacePrior, shares: Floats) -> Floats:
-    """Compute how probable each face and exponent is at each position, ``(n, J)``."""
-    return _fill(kinds, prior, shares, np.arange(len(shares)))
+def probabilities(
+    kinds: Sequence[Kind], prior: FacePrior, shares: Floats, log_background: float = -np.inf
+) -> Floats:
+    """Compute how probable each face and exponent is at each position, ``(n, J)``.
+
+    Rows sum to one, or less where the background, of constant density, takes an outlier.
+    """
+    return _fill(kinds, prior, shares, np.arange(len(shares)), log_background)
 
 
 def face_probabilities_of(kinds: Sequence[Kind], prior: FacePrior, shares: Floats) -> Floats:
     """Compute how probable each face is at each position, ``(n, F)``."""
-    return _fill(kinds, prior, shares, prior.starts)
+    return _fill(kinds, prior, shares, prior.starts, -np.inf)
 
 
-def _fill(kinds: Sequence[Kind], prior: FacePrior, shares: Floats, starts: Integers) -> Floats:
+def _fill(
+    kinds: Sequence[Kind],
+    prior: FacePrior,
+    shares: Floats,
+    starts: Integers,
+    log_background: float,
+) -> Floats:
     """Sum the columns from each start to the next."""
     log_shares = log_of(shares)
     result = np.empty((sum(len(kind.rows) for kind in kinds), len(starts)))
 
     def one(task: tuple[Kind, slice]) -> None:
         kind, some = task
-        posterior = kind.visit(some, log_shares, prior, -np.inf, 0)[1]
+        background = log_background + kind.log_det
+        posterior = kind.visit(some, log_shares, prior, background, 0)[1]
         result[kind.rows[some]] = np.add.reduceat(posterior, starts, axis=1)
 
     map_threads(one, tasks(kinds))

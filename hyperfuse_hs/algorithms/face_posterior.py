@@ -142,7 +142,9 @@ def _learn(points: Floats, noise: Floats, start: _Learnt, prior: FacePrior) -> _
             fit = refit_endmembers(kinds, corners, prior, shares, log_background)
             corners, shares = fit.endmembers, fit.shares
             kinds = [kind.see(corners, prior) for kind in kinds]
-        pure = _find_pure(probabilities(kinds, prior, shares), prior)
+        # An outlier would be all the noise of the endmember that it is nearest to.
+        found = probabilities(kinds, prior, shares, log_background)
+        pure = _find_pure(found, prior)
         covariances = _learn_noise(points, noise, corners, pure)
     kinds = sort_kinds(points, noise, corners, covariances, prior)
     return _Learnt(corners, covariances, _learn_from(kinds, prior, shares, FINE))

@@ -120,15 +120,13 @@ def evaluate(
 
     def one(task: tuple[Kind, slice]) -> Evaluation:
         kind, some = task
-        # Densities of the whitened points are larger, by the determinant, than those of the points.
-        log_det = float(np.log(np.diag(kind.root)).sum())
         log_likelihood, posterior, slopes = kind.visit(
-            some, log_shares, prior, log_background + log_det, n_slopes
+            some, log_shares, prior, log_background + kind.log_det, n_slopes
         )
         turn = np.kron(np.eye(len(kind.endmembers)), np.linalg.inv(kind.root))
         kept = np.ascontiguousarray(slopes[:, :size])
         return Evaluation(
-            float(log_likelihood.sum()) - len(log_likelihood) * log_det,
+            float(log_likelihood.sum()) - len(log_likelihood) * kind.log_det,
             posterior.sum(axis=0),
             kept.sum(axis=0) @ turn,
             turn.T @ outer_products(kept) @ turn,

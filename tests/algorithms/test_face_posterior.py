@@ -122,3 +122,14 @@ def test_probabilities_do_not_depend_on_errors_of_endmembers():
     posterior = find((scores, off, noise, faces, None)).posterior
     np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-12)
     assert np.mean(np.abs(posterior - find(drawn).posterior)) < 0.002
+
+
+def test_outliers_change_neither_noise_nor_endmembers():
+    scores, corners, noise, faces, _ = draw(0, 3, 1.0, 1000)
+    away = scores.copy()
+    away[:3] += 100 * np.sqrt(noise.max())
+    few, many = (find((rows, corners, noise, faces, None)) for rows in (scores, away))
+    sigma = np.sqrt(np.median(noise))
+    assert np.abs(many.endmembers - few.endmembers).max() < sigma
+    traces = np.trace(many.covariances, axis1=1, axis2=2)
+    np.testing.assert_allclose(traces, np.trace(few.covariances, axis1=1, axis2=2), rtol=0.3)
