@@ -75,9 +75,14 @@ def channels_between(
             f"A region (low, high) needs a single signal axis. {part.name} has shape "
             f"{part.signal_shape}: give a mask of that shape."
         )
+    if low >= high:
+        raise ValueError(
+            f"Expected a region (low, high) of {part.name}, the lower end first. "
+            f"Got ({low:g}, {high:g})."
+        )
     values = axis_values(axes[0])
     inside = np.flatnonzero((values >= low) & (values <= high) & ~part.excluded)
-    if not inside.size or low >= high:
+    if not inside.size:
         raise ValueError(
             f"The region ({low:g}, {high:g}) holds no channel of {part.name}, whose axis runs "
             f"from {values.min():g} to {values.max():g} {axes[0].get('units') or ''}."

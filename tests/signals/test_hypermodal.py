@@ -459,7 +459,7 @@ class TestPurify:
             ("line", None, "or neither"),
             (None, (450, 451), "or neither"),
             ("line", (1, 2), r"no channel of line, whose axis runs from 450 to 455.5 eV"),
-            ("line", (452, 451), "holds no channel"),
+            ("line", (452, 451), r"the lower end first. Got \(452, 451\)"),
             ("line", np.zeros(12), "holds no channel"),
             ("line", np.ones(3), r"mask of shape \(12,\). Got shape \(3,\)"),
             ("line", hs.roi.SpanROI(1, 2), r"SpanROI\(.*\) does not fit .* line"),
