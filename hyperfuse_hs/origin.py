@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import dask.array as da
 import numpy as np
-from dask.highlevelgraph import MaterializedLayer
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 
 def leaves(array: da.Array) -> Iterator[Any]:
@@ -61,6 +62,17 @@ def readable_in_parts(array: da.Array) -> bool:
 def culled(array: da.Array) -> da.Array:
     """Drop from the graph what the array does not need."""
     graph = array.dask.cull(array.__dask_keys__())
+    return da.Array(graph, array.name, array.chunks, meta=array)
+
+
+def apart(array: da.Array) -> da.Array:
+    """Copy the layers of the graph, not what is in them.
+
+    A layer remembers all its tasks once somebody has asked for them, a kilobyte a chunk; the copies
+    forget them when they go.
+    """
+    layers = {name: copy.copy(layer) for name, layer in array.dask.layers.items()}
+    graph = HighLevelGraph(layers, array.dask.dependencies)
     return da.Array(graph, array.name, array.chunks, meta=array)
 
 

@@ -12,6 +12,8 @@ from dask.local import get_sync
 from dask.optimization import cull
 from numpy.typing import NDArray
 
+from hyperfuse_hs.origin import apart
+
 
 class Reader:
     """Reads boxes of a lazy array, chunk by chunk, in the thread that asks for them.
@@ -26,7 +28,7 @@ class Reader:
 
     def __init__(self, array: da.Array) -> None:
         self._given = array
-        (self.array,) = dask.optimize(array)
+        (self.array,) = dask.optimize(apart(array))
         self._graph = dict(self.array.__dask_graph__())
         self._edges = [[0, *itertools.accumulate(sizes)] for sizes in self.array.chunks]
 

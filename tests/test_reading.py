@@ -41,3 +41,18 @@ def test_one_chunk_is_not_copied():
     whole = tuple(slice(0, size) for size in VALUES.shape)
     first, second = (Reader(array).read(whole) for _ in range(2))
     assert np.shares_memory(first, second)
+
+
+def test_the_signal_does_not_remember_every_task():
+    class Stored:
+        shape, dtype, ndim = VALUES.shape, VALUES.dtype, VALUES.ndim
+
+        def __getitem__(self, key):
+            return VALUES[key]
+
+    array = da.from_array(Stored(), chunks=(1, 1, 8))
+    reader = Reader(array)
+    np.testing.assert_array_equal(reader.read((slice(1, 3), slice(0, 5), slice(0, 8))), VALUES[1:3])
+    blockwise = array.dask.layers[array.name]
+    assert blockwise._cached_dict is None
+    np.testing.assert_array_equal(array.compute(), VALUES)
