@@ -128,21 +128,21 @@ def fit(
     """
     weight = design_weight(scale_of(part, len(basis)))
     design = coordinates * weight[:, None]
-    seen, joint = part.seen(scores.basis, basis)
-    weights = regression.projection_weights(seen, design)
-    factors = regression.factors_from_projection(seen, joint, design, nonnegative=False)
-    plain = Fit(seen, factors, weights)
+    found = _least_squares(scores, part, basis, design)
     if not errors and not average:
-        return plain
+        return found
+    factors, rows = found.factors, turned(found.seen, found.weights.T).T
+    # Made again where it is wanted: what it holds is among the largest arrays.
+    del found
     seen, joint = look(scores, part, basis)
     rest = _Rest(part, seen, joint.astype(np.float64), crossed(seen, design))
-    power, spectra, maps = rest.divided(seen, design, plain.factors)
+    power, spectra, maps = rest.divided(seen, design, factors)
     if not power.any():
-        return plain
+        return _least_squares(scores, part, basis, design)
     scan = spatial.scan_of(scores.navigation_shape, scores.excluded)
     loadings = np.maximum(design, 0.0) * np.sqrt(power)
     fields = varying.Fields(scan, design, weight, spatial.correlation_range(scan, maps, loadings))
-    rows = turned(plain.seen, plain.weights.T).T
+    del maps
     if average:
         # The directions follow what varies: what is in none of them is not there.
         noise = float(rest.noise.sum()) * seen.shape[1] / len(seen)
@@ -150,13 +150,22 @@ def fit(
         weights = crossed(rows.T, seen)
         lacking = np.eye(len(weights)) - weights @ rest.design
         weights = weights + lacking @ np.linalg.pinv(rest.design)
-        plain = Fit(seen, weights @ rest.joint, weights)
+        found = Fit(seen, weights @ rest.joint, weights)
         if part.turn is not None:
             # What varies lies in the joint subspace, and is only seen in some directions of it.
             unseen = turned(basis, crossed(basis, rows.T)) - turned(seen, crossed(seen, rows.T))
             rows = rows - unseen.T
-        _, spectra, _ = rest.divided(seen, design, plain.factors)
-    return replace(plain, variation=Variation(fields.spread_of(rows), spectra))
+        _, spectra, _ = rest.divided(seen, design, found.factors)
+    else:
+        found = _least_squares(scores, part, basis, design)
+    return replace(found, variation=Variation(fields.spread_of(rows), spectra))
+
+
+def _least_squares(scores: Scores, part: ModalityScores, basis: Floats, design: Floats) -> Fit:
+    seen, joint = part.seen(scores.basis, basis)
+    weights = regression.projection_weights(seen, design)
+    factors = regression.factors_from_projection(seen, joint, design, nonnegative=False)
+    return Fit(seen, factors, weights)
 
 
 def fit_result(scores: Scores, result: FusionResult, name: str, *, errors: bool) -> Fit:

@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 REACH = 0.5
 """Longest lag along an axis, over the size of the scan: beyond it, few pairs are left."""
 
+TRANSFORMED = 2**20
+"""Elements that are transformed at a time where only sums over maps are wanted."""
+
 BATCH = 16
 """Maps transformed at once."""
 
@@ -211,8 +214,9 @@ def _summed_products(scan: Scan, maps: Floats) -> Floats:
     """Sum products of maps with themselves at every lag over the maps, ``(lags,)``."""
     # Summed before they are transformed back, as only the sum is wanted.
     power: Any = 0.0
-    for start in range(0, maps.shape[1], BATCH):
-        spectra = scan.transform(maps[:, start : start + BATCH])
+    step = max(1, TRANSFORMED // int(np.prod(scan.padded)))
+    for start in range(0, maps.shape[1], step):
+        spectra = scan.transform(maps[:, start : start + step])
         power = power + np.einsum("k...,k...->...", spectra, spectra.conj()).real
     return np.asarray(scan.restore(power[None] + 0j)[0].ravel())
 
