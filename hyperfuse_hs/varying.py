@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hyperfuse_hs.algorithms import regression, spatial, varying
 from hyperfuse_hs.algorithms.noise import FEW_COUNTS, count_moments
 from hyperfuse_hs.algorithms.rank import noise_edge, unevenness
-from hyperfuse_hs.algorithms.tall import crossed, turned
+from hyperfuse_hs.algorithms.tall import crossed, mixed, precision, stripes, turned
 from hyperfuse_hs.algorithms.varying import Variation
 from hyperfuse_hs.noise_model import COUNTED
 from hyperfuse_hs.result import FusionResult, ModalityScores, Scores
@@ -26,7 +26,7 @@ MOST = 64
 """Directions of what varies that are looked at in any scan, the strongest."""
 
 ELEMENTS = 2**22
-"""Of their maps, up to which there may be more."""
+"""Of their maps, and of what is in them, up to which there may be more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ def look(scores: Scores, part: ModalityScores, basis: Floats) -> tuple[Floats, F
     own = part.directions(scores.basis)
     left, values, _ = np.linalg.svd(crossed(own, basis), full_matrices=False)
     kept = left[:, values > LEAST_SHARE]
-    return turned(own, kept), kept.T @ part.projection
+    return turned(own, kept), mixed(kept.T, part.projection)
 
 
 def averages(role: str, *, signed: bool) -> bool:
@@ -135,7 +135,7 @@ def fit(
     # Made again where it is wanted: what it holds is among the largest arrays.
     del found
     seen, joint = look(scores, part, basis)
-    rest = _Rest(part, seen, joint.astype(np.float64), crossed(seen, design))
+    rest = _Rest(part, seen, joint, crossed(seen, design))
     power, spectra, maps = rest.divided(seen, design, factors)
     if not power.any():
         return _least_squares(scores, part, basis, design)
@@ -150,7 +150,7 @@ def fit(
         weights = crossed(rows.T, seen)
         lacking = np.eye(len(weights)) - weights @ rest.design
         weights = weights + lacking @ np.linalg.pinv(rest.design)
-        found = Fit(seen, weights @ rest.joint, weights)
+        found = Fit(seen, mixed(weights, rest.joint), weights)
         if part.turn is not None:
             # What varies lies in the joint subspace, and is only seen in some directions of it.
             unseen = turned(basis, crossed(basis, rows.T)) - turned(seen, crossed(seen, rows.T))
@@ -205,25 +205,30 @@ class _Rest:
         maps : ndarray
             ``(N, f)`` of what stands out, by the strongest directions.
         """
-        left, right = self._found(factors)
-        power = np.sum(right**2, axis=1) - float(self.noise.sum())
-        most = slice(max(MOST, ELEMENTS // len(seen)))
+        left, power = self._found(factors)
+        most = slice(max(MOST, ELEMENTS // max(len(seen), self.noise.size)))
         # What is in too many directions to look at is taken to be where the strongest are.
         more = float(power.sum()) / max(float(power[most].sum()), np.finfo(float).tiny)
-        left, right, power = left[:, most], right[most], power[most]
+        left, power = left[:, most], power[most]
         if not power.size:
             return np.zeros(len(factors)), np.zeros_like(factors), np.zeros((len(seen), 0))
+        right = mixed(left.T, self.joint) - (left.T @ self.design) @ factors
         found, spectra = varying.divide_power(seen, design, left, right, self.noise)
         return found * more, spectra * more, turned(seen, left * np.sqrt(np.maximum(power, 0.0)))
 
     def _found(self, factors: Floats) -> tuple[Floats, Floats]:
-        """Find directions that stand out of the noise, the strongest first, and what is in them."""
-        rest = self.joint - self.design @ factors
-        white = rest / np.sqrt(self.noise)
-        values, left = np.linalg.eigh(white @ white.T)
+        """Find directions that stand out of the noise, the strongest first, and their power."""
+        white, whole = np.zeros((2, len(self.joint), len(self.joint)))
+        # Some channels at a time: all of what is left would be among the largest arrays.
+        for some in stripes(self.noise.size):
+            rest = self.joint[:, some] - self.design @ factors[:, some]
+            whole += rest @ rest.T
+            rest /= np.sqrt(self.noise[some])
+            white += rest @ rest.T
+        values, left = np.linalg.eigh(white)
         count = np.count_nonzero(np.sqrt(np.maximum(values, 0.0)) > self.edge)
         left = left[:, ::-1][:, :count]
-        return left, left.T @ rest
+        return left, np.einsum("rf,rs,sf->f", left, whole, left) - float(self.noise.sum())
 
     def _noise(self, part: ModalityScores, seen: Floats) -> tuple[Floats, Floats | None]:
         """Return what to divide channels by, and the variance ``(R, C)`` of their noise then."""
@@ -231,5 +236,9 @@ class _Rest:
             return part.divisor, None
         divisor = np.maximum(part.divisor, FEW_COUNTS * self.gain * seen.shape[1] / len(seen))
         through, squares = count_moments(seen, row_divisor(scale_of(part, len(seen))))
-        constant = squares[:, None] * part.offset / divisor
-        return divisor, np.maximum(through @ (self.joint / divisor), 0.0) + constant
+        variance = np.empty(self.joint.shape, dtype=precision(*self.joint.shape))
+        for some in stripes(divisor.size):
+            counted = through @ (self.joint[:, some] / divisor[some])
+            constant = squares[:, None] * part.offset / divisor[some]
+            variance[:, some] = np.maximum(counted, 0.0) + constant
+        return divisor, variance

@@ -80,6 +80,28 @@ def turned(matrix: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray
     return result
 
 
+def mixed(small: NDArray[np.floating], wide: NDArray[np.floating]) -> NDArray[Any]:
+    """Mix the rows of a matrix with a column for every channel, some channels at a time.
+
+    Parameters
+    ----------
+    small
+        ``(k, r)``.
+    wide
+        ``(r, C)``.
+
+    Returns
+    -------
+    ndarray
+        ``(k, C)``, in double precision where there are few elements.
+    """
+    shape = len(small), wide.shape[1]
+    result = np.empty(shape, dtype=precision(*shape))
+    for part in stripes(shape[1]):
+        result[:, part] = small @ wide[:, part].astype(np.float64, copy=False)
+    return result
+
+
 def added(
     total: NDArray[np.floating] | None, more: NDArray[np.floating] | None
 ) -> NDArray[Any] | None:

@@ -52,3 +52,13 @@ def test_norms_of_rows(matrices, kind):
     np.testing.assert_allclose(
         tall.squared_norms(matrix), np.sum(matrix.astype(float) ** 2, axis=1), rtol=1e-13
     )
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 50), (600, 4, 9000)])
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_rows_are_mixed_in_double_precision(shape, kind):
+    rng = np.random.default_rng(0)
+    small, wide = rng.random(shape[:2]), rng.random(shape[1:]).astype(kind)
+    found = tall.mixed(small, wide)
+    assert found.dtype == tall.precision(shape[0], shape[2])
+    np.testing.assert_allclose(found, small @ wide.astype("f8"), rtol=2 * np.finfo(found.dtype).eps)
