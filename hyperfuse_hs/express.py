@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hyperfuse_hs import varying
 from hyperfuse_hs.algorithms import coupling, rank, regression
 from hyperfuse_hs.algorithms.survey import Survey
-from hyperfuse_hs.algorithms.tall import crossed
+from hyperfuse_hs.algorithms.tall import crossed, mixed
 from hyperfuse_hs.modality import Modality
 from hyperfuse_hs.noise_model import COUNTED, NoiseModel, never_negative, noise_model
 from hyperfuse_hs.projection import back_project
@@ -238,7 +238,7 @@ def express_one(
     principal: NDArray[Any] = joint[most]
     if np.any(ratio != 1):
         leading = basis[:, most]
-        principal = np.linalg.solve(crossed(leading, leading, ratio[:, 0]), principal)
+        principal = mixed(np.linalg.inv(crossed(leading, leading, ratio[:, 0])), principal)
     return ModalityResult(
         name=part.name,
         role=role[0],

@@ -102,7 +102,8 @@ def cost_of_signs(
     float
         Mean square of what is lost, over the variance: what is added to a reduced chi-squared.
     """
-    lost = design @ (nonnegative - factors)
     known = variance > 0
-    whole = np.sum(np.sum(lost[:, known] ** 2, axis=0) / variance[known])
+    changed = (nonnegative - factors)[:, known]
+    lost = np.einsum("pc,pc->c", changed, (design.T @ design) @ changed)
+    whole = np.sum(np.maximum(lost, 0.0) / variance[known])
     return float(whole) / (n_positions * max(int(np.count_nonzero(known)), 1))
