@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import coupling
 from hyperfuse_hs.algorithms.hidden import hidden_directions
-from hyperfuse_hs.algorithms.noise import FEW_COUNTS, count_moments
 from hyperfuse_hs.algorithms.orthonormal import ordered
 from hyperfuse_hs.algorithms.rank import unevenness
 from hyperfuse_hs.algorithms.regional import refine_lead, split_scan
 from hyperfuse_hs.algorithms.tall import precision
-from hyperfuse_hs.noise_model import COUNTED
+from hyperfuse_hs.projected_noise import projected_noise
 from hyperfuse_hs.result import Choices, ModalityScores, Scores
-from hyperfuse_hs.scaling import design_weight, row_divisor
+from hyperfuse_hs.scaling import design_weight
 
 
 def settle(
@@ -193,21 +192,13 @@ def _with_hidden(
     n_known = coupling.significant_lead_rank(coupled)
     seen, joint = part.seen(scores.basis, coupled.basis)
     gain = part.gain if part.gain > 0 else 1.0
-    divisor, variance = part.divisor, None
-    if part.noise in COUNTED:
-        # A dimension is no more than so many positions, in which enough has to be counted.
-        divisor = np.maximum(divisor, FEW_COUNTS * gain * seen.shape[1] / len(seen))
-        through, squares = count_moments(
-            seen, None if part.scale is None else row_divisor(part.scale)
-        )
-        constant = squares[:, None] * part.offset / divisor
-        variance = np.maximum(through @ (joint / divisor) + constant, np.maximum(constant, 0.0))
+    noise = projected_noise(part, seen, joint)
     found = hidden_directions(
         seen,
         coupled.lead_scores[:, :n_known],
-        joint / np.sqrt(divisor * gain),
-        variance,
-        part.channels * float(np.mean(part.divisor / divisor)),
+        joint / np.sqrt(noise.divisor * gain),
+        noise.variance,
+        noise.channels,
         max(n_components - n_known, 0),
     )
     wanted = max(int(np.sum(found.values > found.edge)), n_components - n_known)

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import regression, spatial, varying
-from hyperfuse_hs.algorithms.noise import FEW_COUNTS, count_moments
 from hyperfuse_hs.algorithms.rank import noise_edge, unevenness
-from hyperfuse_hs.algorithms.tall import crossed, mixed, precision, stripes, turned
+from hyperfuse_hs.algorithms.tall import crossed, mixed, stripes, turned
 from hyperfuse_hs.algorithms.varying import Variation
-from hyperfuse_hs.noise_model import COUNTED
+from hyperfuse_hs.projected_noise import projected_noise
 from hyperfuse_hs.result import FusionResult, ModalityScores, Scores
-from hyperfuse_hs.scaling import design_weight, row_divisor
+from hyperfuse_hs.scaling import design_weight
 from hyperfuse_hs.unmixing import SIGNED
 
 Floats = NDArray[np.float64]
@@ -186,12 +185,12 @@ class _Rest:
     def __init__(self, part: ModalityScores, seen: Floats, joint: Floats, design: Floats) -> None:
         self.joint, self.design = joint, design
         self.gain = max(part.gain, np.finfo(float).tiny)
-        self.divisor, variance = self._noise(part, seen)
-        self.noise = self.divisor * self.gain
-        self.channels = part.channels * float(np.mean(part.divisor / self.divisor))
-        self.edge = noise_edge(max(len(joint) - design.shape[1], 1), self.channels)
-        if variance is not None:
-            self.edge *= unevenness(np.eye(len(joint)), variance.T, self.channels).allowed.reach
+        found = projected_noise(part, seen, joint)
+        self.noise = found.divisor * self.gain
+        self.edge = noise_edge(max(len(joint) - design.shape[1], 1), found.channels)
+        if found.variance is not None:
+            profile = np.eye(len(joint)), found.variance.T
+            self.edge *= unevenness(*profile, found.channels).allowed.reach
 
     def divided(
         self, seen: Floats, design: Floats, factors: Floats
@@ -229,16 +228,3 @@ class _Rest:
         count = np.count_nonzero(np.sqrt(np.maximum(values, 0.0)) > self.edge)
         left = left[:, ::-1][:, :count]
         return left, np.einsum("rf,rs,sf->f", left, whole, left) - float(self.noise.sum())
-
-    def _noise(self, part: ModalityScores, seen: Floats) -> tuple[Floats, Floats | None]:
-        """Return what to divide channels by, and the variance ``(R, C)`` of their noise then."""
-        if part.noise not in COUNTED:
-            return part.divisor, None
-        divisor = np.maximum(part.divisor, FEW_COUNTS * self.gain * seen.shape[1] / len(seen))
-        through, squares = count_moments(seen, row_divisor(scale_of(part, len(seen))))
-        variance = np.empty(self.joint.shape, dtype=precision(*self.joint.shape))
-        for some in stripes(divisor.size):
-            counted = through @ (self.joint[:, some] / divisor[some])
-            constant = squares[:, None] * part.offset / divisor[some]
-            variance[:, some] = np.maximum(counted, 0.0) + constant
-        return divisor, variance

@@ -19,6 +19,7 @@ LAYERS = (
         "streamed",
         "result",
         "noise_model",
+        "projected_noise",
         "compress",
         "scaling",
         "unmixing",
