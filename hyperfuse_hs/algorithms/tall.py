@@ -93,13 +93,9 @@ def mixed(small: NDArray[np.floating], wide: NDArray[np.floating]) -> NDArray[An
     Returns
     -------
     ndarray
-        ``(k, C)``, in double precision where there are few elements.
+        ``(k, C)``, in double precision where there are few elements or `wide` has it.
     """
-    shape = len(small), wide.shape[1]
-    result = np.empty(shape, dtype=precision(*shape))
-    for part in stripes(shape[1]):
-        result[:, part] = small @ wide[:, part].astype(np.float64, copy=False)
-    return result
+    return turned(wide.T, small.T).T
 
 
 def added(
