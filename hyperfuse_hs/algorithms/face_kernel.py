@@ -247,7 +247,7 @@ def face_ceilings(geometry: FaceGeometry, tables: ExponentTables, groups: Intege
 
 
 @compiled(error_model="numpy")
-def accumulate_onto(
+def accumulate(
     scores: Floats,
     noise: Floats,
     endmembers: Floats,
@@ -260,7 +260,10 @@ def accumulate_onto(
     posterior: Floats,
     slopes: Floats,
 ) -> None:
-    """Fill what :func:`accumulate` does, on a background of its own at each position, (n,)."""
+    """Fill log-likelihood (n,), posterior (n, F) and, unless it is (n, 0), slopes (n, p q + G).
+
+    The background has a density of its own at each position, (n,).
+    """
     n_positions, q = scores.shape
     n_faces, width = geometry.members.shape
     ceilings = face_ceilings(geometry, tables, groups)
@@ -308,33 +311,3 @@ def accumulate_onto(
             if share > 0.0 and slopes.shape[1]:
                 add_slopes(z, variance, endmembers, geometry, f, share, work, slopes[t])
                 slopes[t, n_coordinates + groups[f]] += share * work.exponent_slope[f]
-
-
-@compiled(error_model="numpy")
-def accumulate(
-    scores: Floats,
-    noise: Floats,
-    endmembers: Floats,
-    log_weights: Floats,
-    geometry: FaceGeometry,
-    tables: ExponentTables,
-    groups: Integers,
-    log_background: float,
-    log_likelihood: Floats,
-    posterior: Floats,
-    slopes: Floats,
-) -> None:
-    """Fill log-likelihood (n,), posterior (n, F) and, unless it is (n, 0), slopes (n, p q + G)."""
-    accumulate_onto(
-        scores,
-        noise,
-        endmembers,
-        log_weights,
-        geometry,
-        tables,
-        groups,
-        np.full(len(scores), log_background),
-        log_likelihood,
-        posterior,
-        slopes,
-    )

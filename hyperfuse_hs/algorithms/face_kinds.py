@@ -72,7 +72,7 @@ class Kind:
             self.geometry,
             prior.tables,
             prior.groups,
-            log_background,
+            np.full(n, log_background),
             log_likelihood,
             posterior,
             slopes,

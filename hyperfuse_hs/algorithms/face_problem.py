@@ -11,7 +11,7 @@ import numpy as np
 
 from hyperfuse_hs.algorithms.compiled import compiled
 from hyperfuse_hs.algorithms.face_geometry import FaceGeometry, Floats, Integers, face_geometry
-from hyperfuse_hs.algorithms.face_kernel import accumulate_onto
+from hyperfuse_hs.algorithms.face_kernel import accumulate
 from hyperfuse_hs.algorithms.face_tables import ExponentTables, exponent_tables
 from hyperfuse_hs.algorithms.standard_scores import choose_positions
 
@@ -185,7 +185,7 @@ class FaceProblem:
         slopes = np.empty((n, n_slopes))
         with np.errstate(divide="ignore"):
             log_weights = np.log(weights)
-        accumulate_onto(
+        accumulate(
             scores,
             self.noise[rows],
             endmembers,
