@@ -106,9 +106,12 @@ def face_probabilities(
     ValueError
         If shapes disagree, noise is negative, or the positions do not span the simplex.
     """
+    alive = weights > 0
+    if np.count_nonzero(alive) == 1:
+        return _alone(len(scores), endmembers, make_prior(tuple(faces), alive))
     data = standardise(scores, len(endmembers), noise)
     corners = (endmembers - data.mean) @ data.axes.T / data.scale
-    prior = make_prior(tuple(faces), weights > 0)
+    prior = make_prior(tuple(faces), alive)
     chosen = choose_positions(len(scores), DRAWN, rng)
     learnt = _Learnt(corners, np.tile(np.eye(corners.shape[1]), (len(corners), 1, 1)), prior.even)
     learnt = _learn(data.scores[chosen], data.noise[chosen], learnt, prior)
@@ -118,6 +121,16 @@ def face_probabilities(
         prior.table(learnt.shares),
         learnt.covariances,
         data.restore(learnt.endmembers),
+    )
+
+
+def _alone(n_positions: int, endmembers: Floats, prior: FacePrior) -> FaceProbabilities:
+    """Where a single face is left there is nothing to learn."""
+    return FaceProbabilities(
+        np.tile(prior.alive.astype(float), (n_positions, 1)),
+        prior.table(prior.even),
+        np.tile(np.eye(endmembers.shape[1]), (len(endmembers), 1, 1)),
+        endmembers,
     )
 
 

@@ -92,6 +92,15 @@ def test_faces_of_weight_zero_stay_so():
     np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-12)
 
 
+def test_nothing_is_learnt_where_a_single_face_is_left():
+    scores, corners, noise, faces, _ = draw(1, 4, 1.0, 500)
+    weights = np.array([float(len(face) == 4) for face in faces])
+    whole = face_probabilities(scores, corners, noise, faces, weights, np.random.default_rng(0))
+    np.testing.assert_array_equal(whole.posterior, np.tile(weights, (500, 1)))
+    assert whole.shares.sum() == pytest.approx(1)
+    np.testing.assert_array_equal(whole.endmembers, corners)
+
+
 def test_turned_moved_scaled_scores_give_the_same_probabilities():
     scores, corners, noise, faces, _ = drawn = draw(2, 4, 1.0, 500)
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
