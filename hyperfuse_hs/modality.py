@@ -283,10 +283,10 @@ def blocks_of(
         count = int(np.count_nonzero(inside))
         if count == 0:
             continue
-        block: Block = values[part]
+        some = values[part]
+        block: Block = some
         if count < inside.size:
             index = np.flatnonzero(inside)
-            some = values[part]
             block = some[index] if room is None else RowChoice(some, index, room)
         yield rows[done : done + count], block if chosen is None else together(block)[:, chosen]
         done += count

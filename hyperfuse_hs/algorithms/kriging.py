@@ -147,10 +147,10 @@ def unbiased_weights(
     step, square = near, _along(short, near)
     going = np.ones(square.size, dtype=bool)
     for _ in range(MOST_STEPS):
-        product_ = multiply(step)
-        length = _over(square, _along(step, product_), going)
+        applied = multiply(step)
+        length = _over(square, _along(step, applied), going)
         found = found + length * step
-        left = left - length * product_
+        left = left - length * applied
         error = whole - _along(found, left + target)
         # A column that is done has nothing left to divide by.
         going &= length * square > TOLERANCE * error
