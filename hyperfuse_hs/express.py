@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from hyperfuse_hs.projection import back_project
 from hyperfuse_hs.result import Choices, FusionResult, ModalityResult, ModalityScores, Scores
 from hyperfuse_hs.scaling import design_weight, row_divisor
 from hyperfuse_hs.streamed import n_directions, project_unseen
-from hyperfuse_hs.unmixing import SIGNED, Unmixed
+from hyperfuse_hs.unmixing import SIGNED, FacePosterior, Unmixed
 
 PRINCIPAL = 2**21
 """Scores of the coupled principal components that a signal gets, but for the next number."""
@@ -154,7 +155,7 @@ def express(
         )
         for name, part in scores.modalities.items()
     }
-    posterior = unmixed.face_posterior
+    later = unmixed.face_posterior
     return FusionResult(
         navigation_shape=scores.navigation_shape,
         excluded=scores.excluded,
@@ -167,7 +168,7 @@ def express(
         lead_values=coupled.lead_values,
         lead_edges=coupled.lead_edges,
         face_sets=unmixed.face_sets,
-        face_posterior=None if posterior is None else expand(posterior.T, scores.excluded).T,
+        face_posterior=later and partial(_posterior, later, scores.excluded),
         facet_support=unmixed.facet_support,
         log_likelihood=unmixed.log_likelihood,
         start_log_likelihoods=unmixed.start_log_likelihoods,
@@ -179,6 +180,10 @@ def express(
         },
         modalities=modalities,
     )
+
+
+def _posterior(later: FacePosterior, excluded: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return expand(later().T, excluded).T
 
 
 def _unweighted(basis: NDArray[Any], scores: Scores) -> NDArray[Any]:

@@ -68,7 +68,7 @@ def absence_evidence(result: FusionResult) -> NDArray[np.float64] | None:
     """
     if result.absence_evidence is not None:
         return result.absence_evidence
-    if result.face_posterior is None:
+    if result.face_sets is None:
         return None
     kept = ~result.excluded
     part = next(part for part in result.modalities.values() if part.role != "passive")

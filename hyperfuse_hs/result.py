@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms.tall import crossed, precision, turned
+from hyperfuse_hs.late import Late
 
 ROLES = ("lead", "support", "passive")
 
@@ -240,8 +241,8 @@ class FusionResult:
         ``(k,)`` singular values of the denoised lead scores, in units of their noise, and the
         largest that noise alone would give in each of these directions.
     face_sets, face_posterior
-        Faces of the simplex as tuples of components, and ``(N_all, F)`` probability of each; None
-        unless the method provides them.
+        Faces of the simplex as tuples of components, and ``(N_all, F)`` probability of each, or a
+        function that computes them once they are read; None unless the method provides them.
     facet_support
         ``(p,)`` number of positions that lie without doubt on the facet where the component is
         absent, or None. A component with few of them is not identified.
@@ -269,13 +270,13 @@ class FusionResult:
     lead_values: NDArray[np.float64]
     lead_edges: NDArray[np.float64]
     face_sets: tuple[tuple[int, ...], ...] | None
-    face_posterior: NDArray[np.float64] | None
     facet_support: NDArray[np.float64] | None
     log_likelihood: float
     start_log_likelihoods: NDArray[np.float64] | None
     options: dict[str, Any]
     modalities: dict[str, ModalityResult]
     absence_evidence: NDArray[np.float64] | None = None
+    face_posterior: Late = Late()
 
 
 @dataclass(frozen=True)

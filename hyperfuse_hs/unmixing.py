@@ -30,6 +30,33 @@ MOST_SEARCHED = 20
 
 
 @dataclass(frozen=True, eq=False)
+class FacePosterior:
+    """Probabilities of the faces of a simplex that was found, computed when it is called.
+
+    Parameters
+    ----------
+    points, noise
+        ``(N, p - 1)`` and ``(N,)``, as in `LeadScores`.
+    found
+        By the search.
+    seed
+        Of the positions that are learnt from.
+    """
+
+    points: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    found: faces.FaceMixture
+    seed: int
+
+    def __call__(self) -> NDArray[np.float64]:
+        """Compute them, ``(N, F)``."""
+        found, rng = self.found, np.random.default_rng(self.seed)
+        return face_posterior.face_probabilities(
+            self.points, found.endmembers, self.noise, found.faces, found.weights, rng
+        ).posterior
+
+
+@dataclass(frozen=True, eq=False)
 class Unmixed:
     """Abundances, and what the method knows besides.
 
@@ -41,8 +68,10 @@ class Unmixed:
         ``(N, p)`` the same without constraints. Noise takes them below zero as often as above,
         so that factors fitted to them are not biased: abundances clipped at zero are too small
         on average where a component is pure, and would push its factor away from the others.
-    face_sets, face_posterior, facet_support
+    face_sets, facet_support
         As in `FusionResult`, for the N positions.
+    face_posterior
+        Computes the probabilities of the faces, ``(N, F)``; None where there are none.
     log_likelihood
         Mean per position; NaN where the method has none.
     start_log_likelihoods
@@ -52,7 +81,7 @@ class Unmixed:
     abundances: NDArray[np.float64]
     coordinates: NDArray[np.float64]
     face_sets: tuple[tuple[int, ...], ...] | None = None
-    face_posterior: NDArray[np.float64] | None = None
+    face_posterior: FacePosterior | None = None
     facet_support: NDArray[np.float64] | None = None
     log_likelihood: float = float("nan")
     start_log_likelihoods: NDArray[np.float64] | None = None
@@ -102,13 +131,9 @@ def unmix_simplex(
     elif method == "face_mixture":
         found = faces.face_mixture(points, n_components, noise, random_state=seed)
         endmembers = found.endmembers
-        rng = np.random.default_rng(seed)
-        known = face_posterior.face_probabilities(
-            points, endmembers, noise, found.faces, found.weights, rng
-        )
         extra = {
             "face_sets": found.faces,
-            "face_posterior": known.posterior,
+            "face_posterior": FacePosterior(points, noise, found, seed),
             "facet_support": found.facet_support,
             "log_likelihood": found.log_likelihood,
             "start_log_likelihoods": found.start_log_likelihoods,

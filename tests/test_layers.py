@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "hyperfuse_hs"
 # A module imports from its own layer and from those below it; the lowest layer comes first.
 LAYERS = (
     {"algorithms"},
-    {"concerns", "notices"},
+    {"concerns", "late", "notices"},
     {"cache", "cluster", "heap", "modality", "origin", "reading", "streaming"},
     {
         "projection",
@@ -69,6 +69,7 @@ HANDED_UP = {("signals", "plotting"), ("signals", "gui"), ("fusion", "gui")}
 ARRAYS_ONLY = {"numpy", "scipy", "numba", *sys.stdlib_module_names}
 NO_HYPERSPY = {
     "concerns",
+    "late",
     "notices",
     "algorithms",
     "modality",

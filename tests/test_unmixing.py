@@ -134,13 +134,14 @@ def test_the_same_seed_gives_the_same_and_leaves_the_scores_alone(method):
 def test_faces_come_with_probabilities_and_support():
     lead_scores, truth, scale = scores(6)
     found = unmix_simplex(plane(lead_scores, scale, 3), 3, "face_mixture", "simplex", 0)
-    assert found.face_posterior.shape == (len(scale), len(found.face_sets))
-    np.testing.assert_allclose(found.face_posterior.sum(axis=1), 1.0, atol=1e-9)
+    posterior = found.face_posterior()
+    assert posterior.shape == (len(scale), len(found.face_sets))
+    np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-9)
     assert (found.facet_support > 5).all()
     assert np.isfinite(found.log_likelihood)
     order = match_components(found.abundances.T, truth.T)
     pure = np.flatnonzero(truth.max(axis=1) == 1)
-    likely = np.argmax(found.face_posterior[pure], axis=1)
+    likely = np.argmax(posterior[pure], axis=1)
     right = [
         found.face_sets[face] == (order[truth[row].argmax()],)
         for face, row in zip(likely, pure, strict=True)

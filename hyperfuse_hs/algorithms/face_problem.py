@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from hyperfuse_hs.algorithms.standard_scores import choose_positions
 # Positions handed to the compiled kernel at once; fixed, so that sums do not depend on the
 # number of processors.
 CHUNK = 1024
+_worker = threading.local()
 Item = TypeVar("Item")
 Part = TypeVar("Part")
 
@@ -204,6 +206,9 @@ class FaceProblem:
 def map_threads(function: Callable[[Item], Part], items: Iterable[Item]) -> list[Part]:
     """Apply a function to each item in threads; the compiled kernel runs beside Python.
 
+    Within one of these threads, one item comes after the other: more threads than processors would
+    only get in each other's way.
+
     Parameters
     ----------
     function
@@ -218,10 +223,14 @@ def map_threads(function: Callable[[Item], Part], items: Iterable[Item]) -> list
     """
     items = list(items)
     workers = min(len(items), os.cpu_count() or 1)
-    if workers <= 1:
+    if workers <= 1 or getattr(_worker, "busy", False):
         return [function(item) for item in items]
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers, initializer=_mark) as pool:
         return list(pool.map(function, items))
+
+
+def _mark() -> None:
+    _worker.busy = True
 
 
 @compiled(error_model="numpy")

@@ -25,7 +25,7 @@ from hyperfuse_hs.algorithms.face_search import (
     first_guess,
 )
 from hyperfuse_hs.algorithms.standard_scores import standardise
-from hyperfuse_hs.algorithms.starts import MAX_ROUNDS, escape, even, start_simplices
+from hyperfuse_hs.algorithms.starts import MAX_ROUNDS, escape, even, start_simplex
 
 # Positions that the search runs on, times the number of components (four at least).
 SEARCH_SHARE = 250
@@ -127,11 +127,13 @@ def face_mixture(
     few = replace(problem.draw(SEARCH_SHARE * max(n_components, 4), rng), learn=False)
     levels = anneal_levels(few)
 
-    def explore(start: tuple[Floats, np.random.Generator]) -> Climb:
-        return anneal(few, first_guess(few, start[0]), levels, start[1], max_iter=25, tolerance=0.5)
+    def explore(numbered: tuple[int, np.random.Generator]) -> tuple[Floats, Climb]:
+        index, own = numbered
+        start = start_simplex(few, n_components, index, own)
+        guess = first_guess(few, start)
+        return start, anneal(few, guess, levels, own, max_iter=25, tolerance=0.5)
 
-    starts = start_simplices(few, n_components, n_starts, rng)
-    fits = map_threads(explore, zip(starts, rng.spawn(n_starts), strict=True))
+    starts, fits = zip(*map_threads(explore, enumerate(rng.spawn(n_starts))), strict=True)
     best = max(fits, key=lambda fit: fit.log_likelihood)
     best = escape(few, best, levels, rng, max_escapes)
     last = refine(problem, best, starts[0], rng)

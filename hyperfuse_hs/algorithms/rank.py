@@ -132,33 +132,47 @@ def unevenness(
     high = float(np.sqrt(max(rows.max(), 0.0)) + np.sqrt(max(columns.max(), 0.0))) ** 2
     if low <= 0:
         return Unevenness(1.0, 0.0)
+    if len(left) * len(right) <= (len(left) + len(right)) * left.shape[1]:
+        left, right = left @ right.T, np.eye(0)
+    # The solution rises as the value falls: the one of a larger value is a start below it.
+    start = np.zeros(len(left))
     while high - low > EDGE_STEP * high:
         middle = (low + high) / 2
-        low, high = (low, middle) if _outside(left, right, each, middle) else (middle, high)
+        found = _outside(left, right, each, middle, start)
+        if found is None:
+            low = middle
+        else:
+            high, start = middle, found
     reach = np.sqrt(high) / (np.sqrt(n_positions) + np.sqrt(n_channels))
     return Unevenness(float(reach), float(np.mean(rows)) / n_channels)
 
 
 def _outside(
-    left: NDArray[np.float64], right: NDArray[np.float64], each: float, square: float
-) -> bool:
-    """Whether a squared singular value lies above all of the noise: the equation has a solution.
+    left: NDArray[np.float64],
+    right: NDArray[np.float64],
+    each: float,
+    square: float,
+    start: NDArray[np.float64],
+) -> NDArray[np.float64] | None:
+    """Solve the equation for a squared singular value above all of the noise; None for others.
 
     Starting below it, the iteration rises to the solution or beyond all bounds. A row of `left`
-    stands for `each` positions.
+    stands for `each` positions; an empty `right` for the identity.
     """
-    resolvent = np.full(len(left), 1 / square)
+    resolvent = np.maximum(start, 1 / square)
     for _ in range(EDGE_ITERATIONS):
-        channels = 1 - right @ (left.T @ resolvent) * each
+        columns = left.T @ resolvent
+        channels = 1 - (right @ columns if right.size else columns) * each
         if channels.min() <= 0:
-            return False
-        inverse = square - left @ (right.T @ (1 / channels))
+            return None
+        columns = 1 / channels
+        inverse = square - left @ (right.T @ columns if right.size else columns)
         if inverse.min() <= 0:
-            return False
+            return None
         if np.max(np.abs(1 - resolvent * inverse)) < EDGE_STEP / 100:
-            return True
+            return resolvent
         resolvent = 1 / inverse
-    return True
+    return resolvent
 
 
 def significant_rank(

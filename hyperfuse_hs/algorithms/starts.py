@@ -32,12 +32,13 @@ MOVE_POSITIONS = 1000
 MOST_MOVES = 48
 MOST_CLIMBED = 8
 MAX_ROUNDS = 3
+HANDED = 24  # Moves given to a thread at once.
 
 
-def start_simplices(
-    problem: FaceProblem, n_components: int, n_starts: int, rng: np.random.Generator
-) -> list[Floats]:
-    """Guess simplices to start from.
+def start_simplex(
+    problem: FaceProblem, n_components: int, index: int, rng: np.random.Generator
+) -> Floats:
+    """Guess a simplex to start from.
 
     The first is the simplex of minimum volume, the second comes from successive projection, the
     others from random searches. Every fourth, from the second on, is pushed out; every second does
@@ -49,33 +50,29 @@ def start_simplices(
         Positions in the standard frame.
     n_components
         Number of vertices ``p``.
-    n_starts
-        Number of simplices.
+    index
+        Which one, from zero.
     rng
         Source of randomness.
 
     Returns
     -------
-    list of numpy.ndarray
-        ``n_starts`` arrays ``(p, q)``.
+    numpy.ndarray
+        ``(p, q)``.
     """
-    trimmed = drop_isolated(problem.scores, n_components)
-    starts = []
-    for index in range(n_starts):
-        push = PUSH if index % 4 == 1 else 1.0
-        scores = trimmed if index % 2 else problem.scores
-        if index == 0:
-            fit = minimum_volume(
-                problem.scores, n_components, problem.noise, random_state=rng, n_starts=1
-            )
-            vertices = fit.endmembers
-        elif index == 1:
-            vertices = scores[successive_projection(scores, n_components)]
-        else:
-            vertices = vertex_component_analysis(scores, n_components, random_state=rng)
-        centre = vertices.mean(axis=0)
-        starts.append(centre + push * (vertices - centre))
-    return starts
+    scores = problem.scores
+    if index % 2:
+        scores = drop_isolated(scores, n_components)
+    if index == 0:
+        fit = minimum_volume(scores, n_components, problem.noise, random_state=rng, n_starts=1)
+        vertices = fit.endmembers
+    elif index == 1:
+        vertices = scores[successive_projection(scores, n_components)]
+    else:
+        vertices = vertex_component_analysis(scores, n_components, random_state=rng)
+    centre = vertices.mean(axis=0)
+    push = PUSH if index % 4 == 1 else 1.0
+    return np.asarray(centre + push * (vertices - centre))
 
 
 def drop_isolated(scores: Floats, n_components: int) -> Floats:
@@ -132,7 +129,7 @@ def escape(
         moves = most_likely(quick.draw(GLANCE_POSITIONS, rng), evened, moves, MOST_MOVES)
         moves = most_likely(quick, evened, moves, MOST_CLIMBED)
         trials = [replace(evened, endmembers=moved) for _, moved in moves]
-        trials = race(blurred, trials, 2, max_iter=8, tolerance=1.0)
+        trials = race(quick, trials, 2, max_iter=8, tolerance=1.0)
         trials = [replace(trial, weights=even(trial.weights)) for trial in trials]
         (best,) = race(problem, trials, 1, max_iter=25, tolerance=0.5)
         if not best.log_likelihood > found.log_likelihood + 0.5:
@@ -160,11 +157,13 @@ def most_likely(
     at = (found.endmembers, found.weights, found.exponents)
     parts = {k: problem.faces_of(k, *at) for k in moving}
 
-    def likelihood(move: tuple[int, Floats]) -> float:
-        part, weights, exponents = parts[move[0]]
-        return part.total(move[1], weights, exponents)
+    def likelihoods(some: list[tuple[int, Floats]]) -> list[float]:
+        return [parts[k][0].total(moved, *parts[k][1:]) for k, moved in some]
 
-    order = np.argsort(-np.array(map_threads(likelihood, moves)), kind="stable")
+    # One takes less time than to hand it to a thread.
+    several = [moves[i : i + HANDED] for i in range(0, len(moves), HANDED)]
+    found_at = np.concatenate(map_threads(likelihoods, several))
+    order = np.argsort(-found_at, kind="stable")
     return [moves[i] for i in order[:n_kept]]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import hyperfuse_hs as hf
+from hyperfuse_hs.algorithms import face_posterior
 from hyperfuse_hs.signals.hypermodal import HypermodalSignal, LazyHypermodalSignal
 
 SCAN = (8, 10)
@@ -179,6 +180,22 @@ class TestReading:
         absent = [i for i, f in enumerate(faces.metadata.Hypermodal_faces) if "0" not in f]
         away = unchanged.data[..., 0] < 1e-3
         assert faces.data[absent].sum(axis=0)[away].mean() > 0.8
+
+    def test_probabilities_of_faces_are_computed_when_asked_for(self, unchanged, monkeypatch):
+        asked = []
+        compute = face_posterior.face_probabilities
+
+        def counted(*arguments):
+            asked.append(len(arguments[0]))
+            return compute(*arguments)
+
+        monkeypatch.setattr(face_posterior, "face_probabilities", counted)
+        again = unchanged.unmix()
+        again.summary(), again.get_factor_errors("line")
+        assert asked == []
+        np.testing.assert_array_equal(again.get_faces().data, unchanged.get_faces().data)
+        again.get_abundance_errors(), again.plot_faces()
+        assert asked == [np.prod(SCAN)]
 
     @pytest.mark.parametrize("unmixing", ["vertex", "orthomax"])
     def test_no_faces(self, unchanged, unmixing):
