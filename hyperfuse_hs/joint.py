@@ -24,10 +24,7 @@ def settle(
 ) -> tuple[dict[str, tuple[str, str]], coupling.Coupling, int]:
     """Settle roles and number of components, which depend on each other."""
     wanted = choices.n_components
-    guess = wanted
-    if guess is None:
-        first = next(p for p in scores.modalities.values() if p.scores.size)
-        guess = max(first.rank, 1)
+    guess = _first_guess(scores) if wanted is None else wanted
     for _ in range(2):
         roles = assign_roles(scores, choices, guess)
         coupled = _coupling(scores, choices, roles, guess)
@@ -40,33 +37,55 @@ def settle(
     return roles, coupled, guess
 
 
-def ordered_basis(scores: Scores, last: Collection[str]) -> NDArray[np.float64]:
+def settle_roughly(
+    scores: Scores, choices: Choices
+) -> tuple[dict[str, tuple[str, str]], coupling.Coupling, int]:
+    """Settle the same without a second thought, before the common basis is there."""
+    roles = assign_roles(scores, choices, _first_guess(scores))
+    parts = [scores.modalities[n] for n, (role, _) in roles.items() if role != "passive"]
+    leads = [roles[part.name][0] == "lead" for part in parts]
+    coupled = _coupled(parts, leads, [max(part.rank, 1) for part in parts], choices, 1)
+    return roles, coupled, max(1, coupling.significant_lead_rank(coupled))
+
+
+def _first_guess(scores: Scores) -> int:
+    first = next(p for p in scores.modalities.values() if p.scores.size)
+    return max(first.rank, 1)
+
+
+def ordered_basis(
+    scores: Scores, many: Collection[str], means: NDArray[Any] | None = None
+) -> NDArray[np.float64]:
     """Orthonormal basis that spans the scores of all modalities.
 
     Parameters
     ----------
     scores
         Scores of every modality; the basis need not be there yet.
-    last
-        Names of those whose scores come last, as far as the others do not share them. They have
-        so many channels that they are projected on the first directions only.
+    many
+        Names of those that have so many channels that they are projected on the first directions
+        only: what all have in common, the means, and then what varies in them.
+    means
+        ``(N, k)`` with which sums over the scan are wanted of these, or None.
 
     Returns
     -------
     ndarray
-        ``(N, K)``: the intensity, then the other modalities' scores, denoised by all, and as they
-        are.
+        ``(N, K)``: the intensity, then the other modalities' scores, denoised by all, the means,
+        and the scores of those with many channels and of the others as they are.
     """
     parts = [part for part in scores.modalities.values() if part.scores.size]
-    leads = [part.name not in last for part in parts]
+    leads = [part.name not in many for part in parts]
     weight = design_weight(scores.scale)[:, None]
     kind = precision(len(weight), 1 + sum(part.scores.shape[1] for part in parts))
     columns: list[NDArray[Any]] = [weight.astype(kind)]
     if any(leads) and not all(leads):
         kept = [part.scores[:, : max(part.rank, 1)] for part in parts]
         columns.append(coupling.couple(kept, leads).lead_scores.astype(kind))
-    columns += [part.scores for part, lead in zip(parts, leads, strict=True) if lead]
+    if means is not None:
+        columns.append(means.astype(kind))
     columns += [part.scores for part, lead in zip(parts, leads, strict=True) if not lead]
+    columns += [part.scores for part, lead in zip(parts, leads, strict=True) if lead]
     return ordered(np.hstack(columns))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms import regression, spatial, varying
-from hyperfuse_hs.algorithms.rank import noise_edge, unevenness
+from hyperfuse_hs.algorithms.rank import noise_edge, signal_strength, unevenness
 from hyperfuse_hs.algorithms.tall import crossed, mixed, stripes, turned
 from hyperfuse_hs.algorithms.varying import Variation
 from hyperfuse_hs.projected_noise import projected_noise
@@ -134,7 +134,7 @@ def fit(
     # Made again where it is wanted: what it holds is among the largest arrays.
     del found
     seen, joint = look(scores, part, basis)
-    rest = _Rest(part, seen, joint, crossed(seen, design))
+    rest = _Rest(part, seen, joint, design)
     power, spectra, maps = rest.divided(seen, design, factors)
     if not power.any():
         return _least_squares(scores, part, basis, design)
@@ -179,11 +179,27 @@ def fit_result(scores: Scores, result: FusionResult, name: str, *, errors: bool)
     )
 
 
+def _over_seen(part: ModalityScores, seen: Floats, design: Floats) -> float:
+    """All that varies of a modality over what does in the directions that are seen of it."""
+    columns = part.scores[:, : part.rank]
+    size = np.linalg.norm(columns, axis=0)
+    strength = signal_strength(part.singular_values[: part.rank], len(columns), part.channels)
+
+    def within(basis: Floats) -> Floats:
+        return np.asarray(np.sum((crossed(basis, columns) / size) ** 2, axis=0))
+
+    known = within(np.linalg.qr(design)[0])
+    varies = float(strength @ np.maximum(1 - known, 0.0))
+    found = float(strength @ np.maximum(within(seen) - known, 0.0))
+    return varies / found if found > 0 else 1.0
+
+
 class _Rest:
     """What the components leave of a modality in the joint subspace, in units of its noise."""
 
     def __init__(self, part: ModalityScores, seen: Floats, joint: Floats, design: Floats) -> None:
-        self.joint, self.design = joint, design
+        self.joint, self.design = joint, crossed(seen, design)
+        self.unseen = 1.0 if part.turn is None else _over_seen(part, seen, design)
         self.gain = max(part.gain, np.finfo(float).tiny)
         found = projected_noise(part, seen, joint)
         self.noise = found.divisor * self.gain
@@ -200,7 +216,7 @@ class _Rest:
         Returns
         -------
         power, spectra : ndarray
-            As there.
+            As there; spectra count what is in directions that are not seen, as if it were alike.
         maps : ndarray
             ``(N, f)`` of what stands out, by the strongest directions.
         """
@@ -213,7 +229,8 @@ class _Rest:
             return np.zeros(len(factors)), np.zeros_like(factors), np.zeros((len(seen), 0))
         right = mixed(left.T, self.joint) - (left.T @ self.design) @ factors
         found, spectra = varying.divide_power(seen, design, left, right, self.noise)
-        return found * more, spectra * more, turned(seen, left * np.sqrt(np.maximum(power, 0.0)))
+        maps = turned(seen, left * np.sqrt(np.maximum(power, 0.0)))
+        return found * more, spectra * (more * self.unseen), maps
 
     def _found(self, factors: Floats) -> tuple[Floats, Floats]:
         """Find directions that stand out of the noise, the strongest first, and their power."""

@@ -24,6 +24,7 @@ LAYERS = (
         "scaling",
         "unmixing",
         "express",
+        "foresight",
         "varying",
         "residuals",
         "joint",
