@@ -149,6 +149,7 @@ def express(
             part,
             coupled.basis,
             unmixed.coordinates,
+            unmixed.abundances,
             roles[name],
             shares[name],
             signed=signed,
@@ -195,6 +196,7 @@ def express_one(
     part: ModalityScores,
     basis: NDArray[np.float64],
     coordinates: NDArray[np.float64],
+    abundances: NDArray[np.float64],
     role: tuple[str, str],
     share: float,
     *,
@@ -210,6 +212,8 @@ def express_one(
         ``(N, R)`` coupled scores.
     coordinates
         ``(N, p)`` abundances without constraints.
+    abundances
+        ``(N, p)`` as they are returned.
     role
         Role of the modality and the reason for it.
     share
@@ -227,7 +231,9 @@ def express_one(
     design, joint = part.through(scores.basis, basis, coordinates * weight)
     nonnegative = part.nonnegative and not signed
     if varying.averages(role[0], signed=signed):
-        factors = varying.fit(scores, part, basis, coordinates, average=True, errors=False).factors
+        factors = varying.fit(
+            scores, part, basis, coordinates, abundances, average=True, errors=False
+        ).factors
     else:
         factors = regression.factors_from_design(design, joint, nonnegative=False)
     cost = 0.0
@@ -314,6 +320,7 @@ def fit_passive(wider: Scores, result: FusionResult, name: str) -> FusionResult:
         wider.modalities[name],
         result.basis[kept] * design_weight(wider.scale)[:, None],
         result.coordinates[kept],
+        result.abundances[kept],
         ("passive", "only receives factors"),
         0.0,
         signed=result.options["unmixing"] in SIGNED,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hyperfuse_hs import varying
 from hyperfuse_hs.algorithms import faces, rank, spatial
+from hyperfuse_hs.algorithms.abundance import simplex_abundances
 from hyperfuse_hs.algorithms.standard_scores import choose_positions
 from hyperfuse_hs.algorithms.tall import crossed, turned
 from hyperfuse_hs.algorithms.varying import Fields, divide_power
@@ -57,11 +58,15 @@ def mean_directions(scores: Scores, names: Collection[str], seed: int) -> NDArra
     roles, coupled, p = settle_roughly(scores, choices)
     p = min(p, MOST_COMPONENTS)
     lead = lead_plane(coupled.lead_scores, coupled.lead_noise, scores.scale, p)
-    coordinates = affine_coordinates(lead.coordinates, _guess_corners(lead, p, seed))
+    corners = _guess_corners(lead, p, seed)
+    coordinates = affine_coordinates(lead.coordinates, corners)
+    abundances = np.ones_like(coordinates)
+    if p > 1:
+        abundances = simplex_abundances(lead.coordinates, corners)
     found = [np.zeros((len(coordinates), 0))]
     for name in names:
         if varying.averages(roles[name][0], signed=False):
-            found.append(_mean_weights(scores, scores.modalities[name], coordinates))
+            found.append(_mean_weights(scores, scores.modalities[name], coordinates, abundances))
     return np.hstack(found)
 
 
@@ -77,7 +82,9 @@ def _guess_corners(lead: LeadScores, n_components: int, seed: int) -> Floats:
     ).endmembers
 
 
-def _mean_weights(scores: Scores, part: ModalityScores, coordinates: Floats) -> Floats:
+def _mean_weights(
+    scores: Scores, part: ModalityScores, coordinates: Floats, abundances: Floats
+) -> Floats:
     """Weights ``(N, p)``, with what varies as its scores tell, in units of its noise."""
     n, weight = len(coordinates), design_weight(varying.scale_of(part, len(coordinates)))
     design = coordinates * weight[:, None]
@@ -94,11 +101,12 @@ def _mean_weights(scores: Scores, part: ModalityScores, coordinates: Floats) -> 
     # Any channels will do that hold the same squares, and the same noise.
     rest = np.diag(np.sqrt(values**2 + part.channels))
     noise = np.full(count, part.channels / count)
-    found = divide_power(seen, design, left, rest, noise)[0] * power / float(np.sum(values**2))
+    amounts = abundances * weight[:, None]
+    found = divide_power(seen, amounts, left, rest, noise)[0] * power / float(np.sum(values**2))
     if not found.any():
         return np.zeros((n, 0))
     scan = spatial.scan_of(scores.navigation_shape, scores.excluded)
-    loadings = np.maximum(design, 0.0) * np.sqrt(found)
-    reach = spatial.correlation_range(scan, turned(seen, left * values), loadings)
-    fields = Fields(scan, design, weight, reach)
+    maps = turned(seen, left * values)
+    reach = spatial.correlation_range(scan, maps, amounts * np.sqrt(found))
+    fields = Fields(scan, design, amounts, weight, reach)
     return fields.mean_weights(found, part.channels * part.rank / n).T

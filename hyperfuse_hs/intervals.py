@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import stdtrit
 
 from hyperfuse_hs.algorithms.confidence import bounded_interval
+from hyperfuse_hs.algorithms.factor_noise import FactorEstimate
 from hyperfuse_hs.lead_noise import LeadNoise
 from hyperfuse_hs.result import FusionResult, Scores
 from hyperfuse_hs.unmixing import SIGNED
@@ -15,6 +16,10 @@ Floats = NDArray[np.float64]
 
 LEVELS = (0.5, 0.999)
 """Lowest and highest level: what is further out, nobody has checked."""
+
+
+MOST_FREEDOM = 1e6
+"""Degrees of freedom from which Student's distribution is the normal one."""
 
 
 def check_level(level: object) -> float:
@@ -73,7 +78,7 @@ def factor_interval(
     result: FusionResult,
     name: str,
     errors: Floats,
-    own: Floats | float,
+    estimate: FactorEstimate,
     level: float,
 ) -> tuple[Floats, Floats]:
     """Confidence intervals of the factors of a modality.
@@ -86,8 +91,8 @@ def factor_interval(
         Of the modality.
     errors
         ``(p, C_all)`` standard errors.
-    own
-        ``(p,)`` or one number, as `FactorEstimate.own`: what variance an intensity brings with it.
+    estimate
+        Of the factors: what variance an intensity brings with it, and what varies.
     level
         Part of the intervals that shall hold the truth.
 
@@ -98,12 +103,16 @@ def factor_interval(
         variance that they would have if it were true (as the score interval of E. B. Wilson,
         J. Am. Stat. Assoc. 22, 209 (1927)); not negative where the data never are. Where there are
         many counts, these are so many standard errors either way. Where there are few, they reach
-        higher, and hold the truth too often rather than not often enough.
+        higher, and hold the truth too often rather than not often enough. What varies is known from
+        so many crystals only: the deviates are those of Student's distribution.
     """
     signed = result.options["unmixing"] in SIGNED
     low = 0.0 if scores.modalities[name].nonnegative and not signed else -np.inf
     factors = result.modalities[name].factors
-    deviate = norm.ppf((1 + level) / 2)
-    rise = deviate**2 * np.broadcast_to(own, len(factors))[:, None] / 2
+    freedom = np.full(errors.shape, MOST_FREEDOM)
+    if estimate.variation is not None:
+        freedom = np.minimum(estimate.variation.freedom_of(errors**2), MOST_FREEDOM)
+    deviate = stdtrit(np.maximum(freedom, 1.0), (1 + level) / 2)
+    rise = deviate**2 * np.broadcast_to(estimate.own, len(factors))[:, None] / 2
     reach = np.hypot(deviate * errors, rise)
     return np.maximum(factors + rise - reach, low), factors + rise + reach

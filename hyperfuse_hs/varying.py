@@ -95,6 +95,7 @@ def fit(
     part: ModalityScores,
     basis: Floats,
     coordinates: Floats,
+    abundances: Floats,
     *,
     average: bool,
     errors: bool,
@@ -113,7 +114,9 @@ def fit(
     basis
         ``(N, R)`` coupled scores.
     coordinates
-        ``(N, p)`` abundances without constraints.
+        ``(N, p)`` abundances without constraints, which factors are fitted to.
+    abundances
+        ``(N, p)`` with them: noise in what is next to nothing there would count as what varies.
     average
         Whether factors are means over what varies; otherwise they are least squares, and only
         their errors follow from it.
@@ -135,12 +138,13 @@ def fit(
     del found
     seen, joint = look(scores, part, basis)
     rest = _Rest(part, seen, joint, design)
-    power, spectra, maps = rest.divided(seen, design, factors)
+    amounts = np.maximum(abundances, 0.0) * weight[:, None]
+    power, spectra, maps = rest.divided(seen, amounts, factors)
     if not power.any():
         return _least_squares(scores, part, basis, design)
     scan = spatial.scan_of(scores.navigation_shape, scores.excluded)
-    loadings = np.maximum(design, 0.0) * np.sqrt(power)
-    fields = varying.Fields(scan, design, weight, spatial.correlation_range(scan, maps, loadings))
+    reach = spatial.correlation_range(scan, maps, amounts * np.sqrt(power))
+    fields = varying.Fields(scan, design, amounts, weight, reach)
     del maps
     if average:
         # The directions follow what varies: what is in none of them is not there.
@@ -154,10 +158,10 @@ def fit(
             # What varies lies in the joint subspace, and is only seen in some directions of it.
             unseen = turned(basis, crossed(basis, rows.T)) - turned(seen, crossed(seen, rows.T))
             rows = rows - unseen.T
-        _, spectra, _ = rest.divided(seen, design, found.factors)
+        _, spectra, _ = rest.divided(seen, amounts, found.factors)
     else:
         found = _least_squares(scores, part, basis, design)
-    return replace(found, variation=Variation(fields.spread_of(rows), spectra))
+    return replace(found, variation=Variation(fields.spread_of(rows), spectra, fields.freedom))
 
 
 def _least_squares(scores: Scores, part: ModalityScores, basis: Floats, design: Floats) -> Fit:
@@ -174,6 +178,7 @@ def fit_result(scores: Scores, result: FusionResult, name: str, *, errors: bool)
         scores.modalities[name],
         joint_basis(scores, result),
         result.coordinates[~result.excluded],
+        result.abundances[~result.excluded],
         average=averages(result.modalities[name].role, signed=result.options["unmixing"] in SIGNED),
         errors=errors,
     )
@@ -209,7 +214,7 @@ class _Rest:
             self.edge *= unevenness(*profile, found.channels).allowed.reach
 
     def divided(
-        self, seen: Floats, design: Floats, factors: Floats
+        self, seen: Floats, amounts: Floats, factors: Floats
     ) -> tuple[Floats, Floats, Floats]:
         """Divide what stands out of the noise among the components, see `varying.divide_power`.
 
@@ -228,7 +233,7 @@ class _Rest:
         if not power.size:
             return np.zeros(len(factors)), np.zeros_like(factors), np.zeros((len(seen), 0))
         right = mixed(left.T, self.joint) - (left.T @ self.design) @ factors
-        found, spectra = varying.divide_power(seen, design, left, right, self.noise)
+        found, spectra = varying.divide_power(seen, amounts, left, right, self.noise)
         maps = turned(seen, left * np.sqrt(np.maximum(power, 0.0)))
         return found * more, spectra * (more * self.unseen), maps
 

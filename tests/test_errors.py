@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hyperfuse_hs as hf
-from hyperfuse_hs import errors, streamed, varying
+from hyperfuse_hs import errors, intervals, streamed, varying
 from hyperfuse_hs import modality as modality_module
 from hyperfuse_hs.feasibility import estimate_factors
 from hyperfuse_hs.lead_noise import lead_noise
@@ -330,6 +330,26 @@ def test_a_few_directions_of_data_on_disk_tell_the_means_and_their_errors(
     # Sums in directions in which crystals differ err 3 to 200 times as much, and say much less.
     assert (error < 1.5 * stated).all()
     assert (error < 6 * whole).all() and error.sum() < 1.5 * whole.sum()
+
+
+def test_intervals_are_wider_where_few_crystals_tell_what_varies(fused):
+    scores, result, noise = parts(fused)
+    name = "Diffraction"
+    estimate = estimate_factors(scores, result, name)
+    stated = errors.factor_errors(scores, result, name, noise, estimate=estimate)
+
+    def width(freedom):
+        variation = replace(estimate.variation, freedom=np.full(3, freedom))
+        given = replace(estimate, variation=variation)
+        upper = intervals.factor_interval(scores, result, name, stated, given, 0.95)[1]
+        return upper - result.modalities[name].factors
+
+    ratio = width(4.0) / width(1e9)
+    varies = estimate.varying(everywhere=False).diagonal().T / stated**2
+    # Student's distribution of four degrees of freedom over the normal one.
+    assert ratio[varies > 0.95].mean() == pytest.approx(2.776 / 1.960, rel=0.05)
+    np.testing.assert_allclose(ratio[varies < 0.05], 1.0, atol=0.02)
+    assert estimate.variation.freedom.min() > 2 and estimate.variation.freedom.max() < 200
 
 
 @pytest.mark.parametrize("bootstrapped", [False, True])

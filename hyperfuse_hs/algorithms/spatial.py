@@ -252,10 +252,14 @@ def neighbour_products(scan: Scan, left: Floats, reach: float) -> Floats:
     return np.asarray((found + found.T) / 2)
 
 
-def neighbour_filter(scan: Scan, reach: float) -> Callable[[Floats], Floats]:
-    """Return what sums maps ``(N, k)`` over neighbours, with the kernel of `neighbour_products`."""
+def neighbour_filter(scan: Scan, reach: float, power: int = 1) -> Callable[[Floats], Floats]:
+    """Return what sums maps ``(N, k)`` over neighbours, with the kernel of `neighbour_products`.
+
+    Or with a power of the kernel.
+    """
     scan = replace(scan, margin=reach)
-    response = rfftn(spherical(np.sqrt(np.sum(np.square(scan.lags()), axis=0)) / reach)).real
+    kernel = spherical(np.sqrt(np.sum(np.square(scan.lags()), axis=0)) / reach) ** power
+    response = rfftn(kernel).real
     return lambda maps: scan.filtered(maps, response)
 
 

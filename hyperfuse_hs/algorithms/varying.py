@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hyperfuse_hs.algorithms.abundance import nonnegative_least_squares
 from hyperfuse_hs.algorithms.kriging import near_inverse, unbiased_weights
-from hyperfuse_hs.algorithms.spatial import Scan, neighbour_filter, neighbour_products, squared_form
+from hyperfuse_hs.algorithms.spatial import Scan, neighbour_filter, neighbour_products
 from hyperfuse_hs.algorithms.tall import crossed, stripes, turned
 
 Floats = NDArray[np.float64]
@@ -37,10 +37,13 @@ class Variation:
         ``(p, p + 1, p + 1)`` from `spread_of`.
     spectra
         ``(p, C)`` variance of the field of each component in every channel.
+    freedom
+        ``(p,)`` how many independent squares that is known from, see `Fields.freedom`.
     """
 
     spread: Floats
     spectra: Floats
+    freedom: Floats
 
     def covariance(self, *, everywhere: bool) -> Floats:
         """Covariance of the errors that the factors owe to the fields.
@@ -55,6 +58,31 @@ class Variation:
         ndarray
             ``(p, p, C)``.
         """
+        return np.asarray(np.einsum("kij,kc->ijc", self._by_field(everywhere), self.spectra))
+
+    def freedom_of(self, variance: Floats) -> Floats:
+        """Degrees of freedom of variances that this is a part of.
+
+        By the rule of F. E. Satterthwaite (Biometrics Bulletin 2, 110 (1946)); of the other parts
+        they are taken to be known.
+
+        Parameters
+        ----------
+        variance
+            ``(p, C)`` of the errors of the factors over this scan.
+
+        Returns
+        -------
+        ndarray
+            ``(p, C)``, infinite where nothing varies.
+        """
+        own = self._by_field(everywhere=False).diagonal(axis1=1, axis2=2)
+        squares = (own**2 / self.freedom[:, None]).T @ self.spectra**2
+        found = np.full(variance.shape, np.inf)
+        return np.asarray(np.divide(variance**2, squares, out=found, where=squares > 0))
+
+    def _by_field(self, everywhere: bool) -> Floats:
+        """Covariance ``(p, p, p)`` of the factors, by field of unit variance."""
         p = len(self.spread)
         by_field = np.empty((p, p, p))
         for number, matrix in enumerate(self.spread):
@@ -62,7 +90,7 @@ class Variation:
             target[number] = 0.0 if everywhere else -1.0
             row = np.hstack([np.eye(p), target])
             by_field[number] = row @ matrix @ row.T
-        return np.asarray(np.einsum("kij,kc->ijc", by_field, self.spectra))
+        return by_field
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +102,10 @@ class Fields:
     scan
         Where the positions lie.
     design
-        ``(N, p)`` amounts, rows scaled as the data; negative ones count as zero.
+        ``(N, p)`` that the data are multiples of, in the mean: amounts that are right on average,
+        rows scaled as the data.
+    amounts
+        ``(N, p)`` the same as near to the truth as can be, without negative ones.
     size
         ``(N,)`` weight of a row in sums over the scan.
     reach
@@ -83,14 +114,27 @@ class Fields:
 
     scan: Scan
     design: Floats
+    amounts: Floats
     size: Floats
     reach: float
 
     @property
     def means(self) -> Floats:
         """Weights ``(N, p)`` of the fields in the means over the scan, rows as the data."""
-        total = np.maximum(self.size @ np.maximum(self.design, 0.0), np.finfo(float).tiny)
+        total = np.maximum(self.size @ self.amounts, np.finfo(float).tiny)
         return np.asarray(self.size[:, None] / total)
+
+    @property
+    def freedom(self) -> Floats:
+        """How many independent squares tell what varies of each component, ``(p,)``.
+
+        So many as their weighted sum scatters like, were the fields normal: positions that are
+        alike, such as those of one crystal, count together.
+        """
+        squares = self.amounts**2
+        shared = np.sum(squares * neighbour_filter(self.scan, self.reach, 2)(squares), axis=0)
+        total = squares.sum(axis=0) ** 2
+        return np.asarray(total / np.maximum(shared, np.finfo(float).tiny))
 
     def spread_of(self, weights: Floats) -> Floats:
         """Covariance of sums over the fields of the components, of unit variance.
@@ -107,7 +151,7 @@ class Fields:
         """
         p = len(weights)
         found = np.empty((p, p + 1, p + 1))
-        for number, amounts in enumerate(np.maximum(self.design, 0.0).T):
+        for number, amounts in enumerate(self.amounts.T):
             sums = amounts[:, None] * np.column_stack([weights.T, self.means[:, number]])
             found[number] = neighbour_products(self.scan, sums, self.reach)
         return found
@@ -127,8 +171,7 @@ class Fields:
         ndarray
             ``(p, N)``.
         """
-        design = np.maximum(self.design, 0.0)
-        loadings = design * np.sqrt(power)
+        loadings = self.amounts * np.sqrt(power)
         alike = neighbour_filter(self.scan, self.reach)
 
         def covariance(maps: Floats) -> Floats:
@@ -137,15 +180,15 @@ class Fields:
                 found = found + column[:, None] * alike(column[:, None] * maps)
             return found
 
-        means = design * self.means
-        target = power * design * alike(means)
+        means = self.amounts * self.means
+        target = power * self.amounts * alike(means)
         whole = power * np.sum(means * alike(means), axis=0)
         inverse = near_inverse(self.scan, loadings, noise, self.reach)
         return unbiased_weights(covariance, inverse, self.design, target, whole)
 
 
 def divide_power(
-    seen: Floats, design: Floats, left: Floats, right: Floats, noise: Floats
+    seen: Floats, amounts: Floats, left: Floats, right: Floats, noise: Floats
 ) -> tuple[Floats, Floats]:
     """Say how much the field of each component varies.
 
@@ -153,8 +196,8 @@ def divide_power(
     ----------
     seen
         ``(N, K)`` directions that the data are projected on.
-    design
-        ``(N, p)`` amounts, rows scaled as the data.
+    amounts
+        ``(N, p)``, not negative, rows scaled as the data.
     left
         ``(K, f)`` directions in which what the components leave stands out of the noise.
     right
@@ -168,10 +211,9 @@ def divide_power(
         ``(p,)`` variances over all channels: squares at a position are fitted with those of the
         amounts.
     spectra : ndarray
-        ``(p, C)`` the same by channel, from squares that are taken to be the components' in
-        proportion to these.
+        ``(p, C)`` the same by channel.
     """
-    squares = np.maximum(design, 0.0) ** 2
+    squares = amounts**2
     maps = turned(seen, left)
     # What noise alone would give is taken off, here and below.
     products = right @ right.T - float(noise.sum()) * np.eye(len(right))
@@ -185,14 +227,11 @@ def divide_power(
         weight = (squares @ power + floor) ** -2 if power.any() else np.ones(len(squares))
         gram, cross = crossed(squares, squares, weight), (weight * total) @ squares
         power = nonnegative_least_squares(gram, cross[:, None])[:, 0]
-    parts = squares * power
-    share = parts / np.maximum(parts.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    share /= np.maximum(np.sum(squares * share, axis=0), np.finfo(float).tiny)
-    spectra = np.zeros((len(power), right.shape[1]))
-    for number in np.flatnonzero(power > 0):
-        products = crossed(maps, maps, share[:, number])
-        excess = squared_form(products, right) - float(np.trace(products)) * noise
-        spectra[number] = np.maximum(excess, 0.0)
-        whole = max(float(spectra[number].sum()), np.finfo(float).tiny)
-        spectra[number] *= power[number] / whole
-    return power, spectra
+    # The same in every channel: in some of them only one component varies.
+    weight = (squares @ power + floor) ** -2
+    cross = np.empty((len(power), right.shape[1]))
+    for number, column in enumerate(squares.T):
+        products = crossed(maps, maps, weight * column)
+        cross[number] = np.sum(right * (products @ right), axis=0)
+        cross[number] -= float(np.trace(products)) * noise
+    return power, nonnegative_least_squares(crossed(squares, squares, weight), cross)

@@ -82,7 +82,8 @@ class UncertainFusion(RangedFusion):
     def get_factor_interval(self, m: Any, level: float = LEVEL) -> tuple[BaseSignal, BaseSignal]:
         """Confidence intervals of the factors of one modality.
 
-        So many standard errors of `get_factor_errors` either way. Those of data that are never
+        So many standard errors of `get_factor_errors` either way; more where it is known from a few
+        crystals only how much they differ (Student's distribution). Those of data that are never
         negative end at zero.
 
         Parameters
@@ -194,7 +195,7 @@ class UncertainFusion(RangedFusion):
         estimate = estimate_factors(self._scores, result, name)
         deviation = self._factor_deviation(name, resampled, estimate)
         lower, upper = intervals.factor_interval(
-            self._scores, result, name, deviation, estimate.own, level
+            self._scores, result, name, deviation, estimate, level
         )
         return (
             self._factor_signal(name, lower, f"{level:.4g} interval, lower end"),

@@ -62,7 +62,7 @@ def fields_of(size):
     amounts = np.repeat(np.repeat(patches, 8, axis=0), 8, axis=1)[:size, :size]
     amounts = amounts + np.roll(amounts, 1, axis=0) + np.roll(amounts, 1, axis=1)
     design = (amounts / 3).reshape(-1, 3)[scan.kept]
-    return Fields(scan, design, np.ones(len(design)), 9.0)
+    return Fields(scan, design, design, np.ones(len(design)), 9.0)
 
 
 @pytest.mark.parametrize("size", [32, 64, 128])
