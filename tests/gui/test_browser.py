@@ -90,6 +90,25 @@ FAINT = """
 """
 
 
+# How many colours a figure shows, greys left out: maps have many, axes without them have none.
+COLOURS = """
+item => {
+    const canvas = document.createElement("canvas");
+    canvas.width = item.naturalWidth || item.width;
+    canvas.height = item.naturalHeight || item.height;
+    const context = canvas.getContext("2d");
+    context.drawImage(item, 0, 0);
+    const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
+    const found = new Set();
+    for (let i = 0; i < data.length; i += 4) {
+        const [r, g, b] = data.subarray(i, i + 3);
+        if (Math.max(r, g, b) - Math.min(r, g, b) > 60) found.add((r << 16) | (g << 8) | b);
+    }
+    return found.size;
+}
+"""
+
+
 class Notebook:
     """A notebook in the browser, and the tool in it as its user finds it.
 
@@ -156,6 +175,19 @@ class Notebook:
         return self.picture().evaluate(
             "item => item.tagName === 'IMG' ? item.src : item.toDataURL()"
         )
+
+    def settles(self):
+        """Wait until the figure has been the same for a while, errors drawn, and is whole."""
+        same, before = 0, ""
+        for _ in range(PATIENCE // 200):
+            self.page.wait_for_timeout(200)
+            now = self.pixels()
+            same, before = (same + 1 if now == before else 0), now
+            if same == 10:
+                break
+        else:
+            raise AssertionError("The figure changes all the time.")
+        assert self.picture().evaluate(COLOURS) > 50
 
     def changes(self, before):
         """Wait until the figure shows something else."""
@@ -247,18 +279,20 @@ def test_a_fusion_from_the_first_look_to_the_result(
     notebook.says_nothing_wrong()
 
     notebook.run()
-    page.wait_for_timeout(1500)
+    notebook.settles()
     notebook.check_looks()
     shot("component")
     before = notebook.pixels()
     notebook.tool.get_by_role("slider").filter(visible=True).last.press("ArrowRight")
     notebook.changes(before)
+    notebook.settles()
 
     # Another number of components is unmixed at once.
     before = notebook.pixels()
     notebook.tool.get_by_role("slider").filter(visible=True).first.press("ArrowLeft")
     notebook.says("2 are shown", role="status")
     notebook.changes(before)
+    notebook.settles()
 
     # A run that is cancelled leaves everything as it was.
     notebook.open_tab("Signals")
@@ -269,7 +303,11 @@ def test_a_fusion_from_the_first_look_to_the_result(
     shot("cancelled")
     for title in ("All components", "Scree", "Summary", "Keep"):
         notebook.open_tab(title)
-        page.wait_for_timeout(1500)
+        if title in ("All components", "Scree"):
+            notebook.picture().wait_for(timeout=PATIENCE)
+        if title == "All components":
+            notebook.settles()
+        page.wait_for_timeout(500)
         notebook.check_looks()
         shot(title.split()[0].lower())
 
@@ -289,6 +327,7 @@ def test_a_fusion_from_the_first_look_to_the_result(
     notebook.button("Compute residuals").click()
     notebook.picture().wait_for(timeout=PATIENCE)
     notebook.is_idle()
+    notebook.settles()
     notebook.check_looks()
     shot("residuals")
 
@@ -305,8 +344,8 @@ def test_the_dark_theme_is_readable(lab, open_notebook, pictures):
     notebook.enter("vacuum", "Navigation mask")
     notebook.says_nothing_wrong()
     notebook.run()
+    notebook.settles()
     notebook.check_looks()
-    page.wait_for_timeout(1500)
     page.screenshot(path=pictures / "lab_dark_component.png")
 
 

@@ -1,5 +1,7 @@
 """The front end of ipywidgets, without a display: set values, click, look at tool and signals."""
 
+import threading
+
 import numpy as np
 import pytest
 from traits.observation.api import pop_exception_handler, push_exception_handler
@@ -407,6 +409,27 @@ class TestLiveFigures:
         assert self.frame(canvas) == "full"
         widgets["component"].value = 1
         assert self.frame(canvas) == "full"
+
+    def test_answer_the_page_when_nothing_is_half_drawn(self, tool, widgets, monkeypatch):
+        """JupyterLab has messages answered in a thread of their own."""
+        widgets["run_button"].click()
+        canvas = self.canvas(widgets)
+        answered, draw = threading.Event(), tool.draw_component
+
+        def ask():
+            canvas._handle_custom_msg({"type": "draw"}, [])
+            answered.set()
+
+        def slowly(figure):
+            figure.add_subplot()
+            threading.Thread(target=ask, daemon=True).start()
+            assert not answered.wait(0.3)
+            figure.clear()
+            return draw(figure)
+
+        monkeypatch.setattr(tool, "draw_component", slowly)
+        widgets["component"].value = 1
+        assert answered.wait(5.0)
 
     def frame(self, canvas):
         """Draw as the page asks for it, and return how the picture was sent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,10 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 DPI = 100
+
+_DRAWING = threading.RLock()
+"""Held by what draws: JupyterLab has messages of the page, which ask for pictures of a live figure,
+answered in a thread of their own, and would be sent one that is half drawn."""
 
 
 class Picture:
@@ -41,7 +46,7 @@ class Picture:
         same_size
             Whether a live figure may be used again.
         """
-        with plt.ioff():
+        with _DRAWING, plt.ioff():
             if same_size and self._figure is not None:
                 self._figure.clear()
                 draw(self._figure)
@@ -53,7 +58,7 @@ class Picture:
         if isinstance(canvas, ipw.DOMWidget):
             self._figure = figure
             canvas.header_visible = False
-            canvas.on_msg(_send_when_ready)
+            _answer_in_turn(canvas)
             self.box.children = (canvas,)
         else:
             self.box.children = (ipw.HTML(self._image(figure), layout=ipw.Layout(width="auto")),)
@@ -83,7 +88,16 @@ def _send_whole(canvas: Any) -> None:
     canvas.handle_refresh(None)
 
 
-def _send_when_ready(canvas: Any, content: dict[str, Any], buffers: Any) -> None:
-    """Send the figure again once its place in the page is there, with its size."""
-    if content.get("type") == "initialized":
-        _send_whole(canvas)
+def _answer_in_turn(canvas: Any) -> None:
+    """Have a live figure answer messages of the page when nothing is being drawn."""
+    answer = canvas._handle_message
+    canvas.on_msg(answer, remove=True)
+
+    def in_turn(widget: Any, content: dict[str, Any], buffers: Any) -> None:
+        with _DRAWING:
+            answer(widget, content, buffers)
+            # Its place in the page is there now, with its size.
+            if content.get("type") == "initialized":
+                _send_whole(canvas)
+
+    canvas.on_msg(in_turn)
