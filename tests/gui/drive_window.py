@@ -18,6 +18,14 @@ import hyperfuse_hs as hf
 PATIENCE = 40
 
 
+def wait(seconds):
+    """Let the window do its work, and threads theirs, which QTest.qWait hardly does."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QtWidgets.QApplication.processEvents()
+        time.sleep(0.005)
+
+
 class Driver:
     """The window, as its user finds it.
 
@@ -80,7 +88,7 @@ class Driver:
         end = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < end, f"Waited in vain; the window says: {self.texts()}"
-            QTest.qWait(20)
+            wait(0.02)
 
     def pick(self, title):
         """Choose one of the figures."""
@@ -92,11 +100,21 @@ class Driver:
     def picture(self):
         """What the figure shows, as data that change with it."""
         canvas = next(item for item in self.shown(QtWidgets.QWidget) if hasattr(item, "figure"))
-        QTest.qWait(100)
-        return bytes(canvas.grab().toImage().constBits())
+        wait(0.1)
+        # It has to be there while its bits are copied.
+        image = canvas.grab().toImage()
+        return bytes(image.constBits())
+
+    def settles(self):
+        """Wait until the figure has been the same for a while: errors come later."""
+        end, same, before = time.monotonic() + PATIENCE, 0, b""
+        while same < 15:
+            assert time.monotonic() < end, "The figure changes all the time."
+            now = self.picture()
+            same, before = (same + 1 if now == before else 0), now
 
     def shoot(self, name):
-        QTest.qWait(300)
+        wait(0.3)
         self.window.grab().save(str(self.folder / f"window_{name}.png"))
 
 
@@ -150,7 +168,9 @@ def main(folder):
     driver.until(lambda: "components stand out of the noise" in driver.texts())
     driver.until(driver.button("Write back").isEnabled)
     assert "1 probe position(s) without any counts are excluded." in driver.texts()
+    driver.settles()
     before = driver.picture()
+    driver.cell(0, "Name")
     driver.shoot("component")
     numbers = driver.shown(QtWidgets.QSpinBox)
     (component,) = (item for item in numbers if (item.minimum(), item.maximum()) == (0, 2))
@@ -161,7 +181,7 @@ def main(folder):
     factors = eels.learning_results.bss_factors
     driver.tick("Diffraction 2")
     driver.click("Run")
-    QTest.qWait(500)
+    wait(0.5)
     driver.click("Cancel")
     driver.until(lambda: "Cancelled. The signals are as they were." in driver.texts())
     assert eels.learning_results.bss_factors is factors

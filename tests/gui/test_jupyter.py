@@ -390,6 +390,11 @@ class TestLiveFigures:
         assert self.canvas(widgets) is canvas
         assert (title, canvas.figure.get_suptitle()) == ("Component 0", "Component 1")
 
+    def test_fit_beside_the_files_of_jupyterlab(self, widgets):
+        widgets["run_button"].click()
+        figure = self.canvas(widgets).figure
+        assert 700 < figure.get_size_inches()[0] * figure.dpi <= 800
+
     def test_are_closed_when_they_are_replaced(self, widgets):
         import matplotlib.pyplot as plt
 

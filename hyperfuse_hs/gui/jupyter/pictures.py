@@ -15,6 +15,12 @@ from matplotlib.figure import Figure
 
 DPI = 100
 
+BESIDE_FILES = 7.9
+"""Width of a live figure that fits beside the files of JupyterLab, 1280 pixels wide [inch]."""
+
+LEAST_PART = 0.85
+"""Of the width of a figure that it can do with."""
+
 _DRAWING = threading.RLock()
 """Held by what draws: JupyterLab has messages of the page, which ask for pictures of a live figure,
 answered in a thread of their own, and would be sent one that is half drawn."""
@@ -57,6 +63,9 @@ class Picture:
         canvas: Any = figure.canvas
         if isinstance(canvas, ipw.DOMWidget):
             self._figure = figure
+            width, height = figure.get_size_inches()
+            if LEAST_PART * width < BESIDE_FILES < width:
+                figure.set_size_inches(BESIDE_FILES, height)
             canvas.header_visible = False
             _answer_in_turn(canvas)
             self.box.children = (canvas,)
