@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import coverage, naming, reliability, runner, transfer, unrelated
+from benchmarks import coverage, detector, naming, reliability, runner, transfer, unrelated
 from benchmarks.records import Settings
 
 ROWS: runner.Rows = {
     "coverage": ("1. How often errors and intervals hold the truth", coverage.units),
+    "detector": ("Mean patterns of a large detector on disk", detector.units),
     "prediction": ("Half of a scan, predicted from one signal", transfer.units),
     "identification": ("Components named by powder patterns", naming.units),
     "null": ("Correlations where there are none", unrelated.null_units),
