@@ -58,7 +58,11 @@ def mean_directions(scores: Scores, names: Collection[str], seed: int) -> NDArra
     roles, coupled, p = settle_roughly(scores, choices)
     p = min(p, MOST_COMPONENTS)
     lead = lead_plane(coupled.lead_scores, coupled.lead_noise, scores.scale, p)
-    corners = _guess_corners(lead, p, seed)
+    try:
+        corners = _guess_corners(lead, p, seed)
+    except ValueError:
+        # A component may be where none of the chosen positions is; the fusion looks at all.
+        return np.zeros((len(lead.noise), 0))
     coordinates = affine_coordinates(lead.coordinates, corners)
     abundances = np.ones_like(coordinates)
     if p > 1:

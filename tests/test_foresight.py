@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import hyperfuse_hs as hf
+from hyperfuse_hs import foresight
 from hyperfuse_hs.foresight import mean_directions
 from hyperfuse_hs.scaling import design_weight
 from hyperfuse_hs.varying import fit_result
@@ -50,6 +51,12 @@ def test_weights_of_means_are_known_before_the_data_are_projected(fused):
 
 def test_nothing_is_foreseen_of_what_defines_the_components(fused):
     guessed = mean_directions(fused._scores, ["EELS"], 0)
+    assert guessed.shape == (np.count_nonzero(~fused._result.excluded), 0)
+
+
+def test_nothing_is_foreseen_where_too_few_positions_show_a_component(fused, monkeypatch):
+    monkeypatch.setattr(foresight, "POSITIONS", 2)
+    guessed = mean_directions(fused._scores, ["Diffraction"], 0)
     assert guessed.shape == (np.count_nonzero(~fused._result.excluded), 0)
 
 
