@@ -37,8 +37,8 @@ STRONGEST = 16
 """Directions of what varies that its power and its reach are taken from."""
 
 
-def mean_directions(scores: Scores, names: Collection[str], seed: int) -> NDArray[Any]:
-    """Guess the weights that the factors of some modalities will have as means over the scan.
+def foresee(scores: Scores, names: Collection[str], seed: int) -> NDArray[Any] | None:
+    """Guess in which directions the factors of some modalities will be found.
 
     Parameters
     ----------
@@ -51,8 +51,10 @@ def mean_directions(scores: Scores, names: Collection[str], seed: int) -> NDArra
 
     Returns
     -------
-    ndarray
-        ``(N, k)``, rows weighted like those of the data; no columns where nothing varies.
+    ndarray or None
+        ``(N, k)``, rows weighted like those of the data: the scores of the leads, denoised by all,
+        and the weights that the factors will have as means over the scan. None where there are no
+        such means.
     """
     choices = Choices(None, {}, {}, "face_mixture", "simplex", seed)
     roles, coupled, p = settle_roughly(scores, choices)
@@ -62,16 +64,19 @@ def mean_directions(scores: Scores, names: Collection[str], seed: int) -> NDArra
         corners = _guess_corners(lead, p, seed)
     except ValueError:
         # A component may be where none of the chosen positions is; the fusion looks at all.
-        return np.zeros((len(lead.noise), 0))
+        return None
     coordinates = affine_coordinates(lead.coordinates, corners)
     abundances = np.ones_like(coordinates)
     if p > 1:
         abundances = simplex_abundances(lead.coordinates, corners)
-    found = [np.zeros((len(coordinates), 0))]
-    for name in names:
-        if varying.averages(roles[name][0], signed=False):
-            found.append(_mean_weights(scores, scores.modalities[name], coordinates, abundances))
-    return np.hstack(found)
+    found = [
+        _mean_weights(scores, scores.modalities[name], coordinates, abundances)
+        for name in names
+        if varying.averages(roles[name][0], signed=False)
+    ]
+    if not any(columns.size for columns in found):
+        return None
+    return np.hstack([coupled.lead_scores, *found])
 
 
 def _guess_corners(lead: LeadScores, n_components: int, seed: int) -> Floats:

@@ -54,7 +54,7 @@ def _first_guess(scores: Scores) -> int:
 
 
 def ordered_basis(
-    scores: Scores, many: Collection[str], means: NDArray[Any] | None = None
+    scores: Scores, many: Collection[str], wanted: NDArray[Any] | None = None
 ) -> NDArray[np.float64]:
     """Orthonormal basis that spans the scores of all modalities.
 
@@ -64,26 +64,27 @@ def ordered_basis(
         Scores of every modality; the basis need not be there yet.
     many
         Names of those that have so many channels that they are projected on the first directions
-        only: what all have in common, the means, and then what varies in them.
-    means
-        ``(N, k)`` with which sums over the scan are wanted of these, or None.
+        only: what all have in common, and then what varies in them.
+    wanted
+        ``(N, k)`` with which sums over the scan are wanted of these: what all have in common, and
+        more. None for that alone.
 
     Returns
     -------
     ndarray
-        ``(N, K)``: the intensity, then the other modalities' scores, denoised by all, the means,
-        and the scores of those with many channels and of the others as they are.
+        ``(N, K)``: the intensity, then what is wanted, or the other modalities' scores, denoised by
+        all, and the scores of those with many channels and of the others as they are.
     """
     parts = [part for part in scores.modalities.values() if part.scores.size]
     leads = [part.name not in many for part in parts]
     weight = design_weight(scores.scale)[:, None]
     kind = precision(len(weight), 1 + sum(part.scores.shape[1] for part in parts))
     columns: list[NDArray[Any]] = [weight.astype(kind)]
-    if any(leads) and not all(leads):
+    if wanted is not None:
+        columns.append(wanted.astype(kind))
+    elif any(leads) and not all(leads):
         kept = [part.scores[:, : max(part.rank, 1)] for part in parts]
         columns.append(coupling.couple(kept, leads).lead_scores.astype(kind))
-    if means is not None:
-        columns.append(means.astype(kind))
     columns += [part.scores for part, lead in zip(parts, leads, strict=True) if not lead]
     columns += [part.scores for part, lead in zip(parts, leads, strict=True) if lead]
     return ordered(np.hstack(columns))

@@ -23,7 +23,7 @@ from hyperfuse_hs.algorithms.survey import Survey
 from hyperfuse_hs.algorithms.tall import crossed
 from hyperfuse_hs.concerns import concerning
 from hyperfuse_hs.express import express, passive_scores, project_on, project_passive
-from hyperfuse_hs.foresight import mean_directions
+from hyperfuse_hs.foresight import foresee
 from hyperfuse_hs.heap import give_back
 from hyperfuse_hs.joint import ordered_basis, settle
 from hyperfuse_hs.lead import lead_plane
@@ -199,8 +199,7 @@ def _look_again(scores: Scores, looks: dict[str, _Look], seed: int) -> None:
     many = [name for name, look in on_disk.items() if look.own is None]
     width = 1 + sum(part.scores.shape[1] for part in parts.values())
     few = [n for n in many if streamed.n_directions(on_disk[n].modality.n_channels) < width]
-    means = mean_directions(scores, few, seed) if few else None
-    given = ordered_basis(scores, many, means)
+    given = ordered_basis(scores, many, foresee(scores, few, seed) if few else None)
     added = {}
     for name, look in on_disk.items():
         started = time.perf_counter()
