@@ -121,7 +121,7 @@ def fit(
         Whether factors are means over what varies; otherwise they are least squares, and only
         their errors follow from it.
     errors
-        Whether to say what varies also where it does not matter to the factors.
+        Whether to say what varies.
 
     Returns
     -------
@@ -154,6 +154,8 @@ def fit(
         lacking = np.eye(len(weights)) - weights @ rest.design
         weights = weights + lacking @ np.linalg.pinv(rest.design)
         found = Fit(seen, mixed(weights, rest.joint), weights)
+        if not errors:
+            return found
         if part.turn is not None:
             # What varies lies in the joint subspace, and is only seen in some directions of it.
             unseen = turned(basis, crossed(basis, rows.T)) - turned(seen, crossed(seen, rows.T))
@@ -161,6 +163,7 @@ def fit(
         _, spectra, _ = rest.divided(seen, amounts, found.factors)
     else:
         found = _least_squares(scores, part, basis, design)
+    spectra *= _over_seen(part, seen, design)
     return replace(found, variation=Variation(fields.spread_of(rows), spectra, fields.freedom))
 
 
@@ -185,7 +188,12 @@ def fit_result(scores: Scores, result: FusionResult, name: str, *, errors: bool)
 
 
 def _over_seen(part: ModalityScores, seen: Floats, design: Floats) -> float:
-    """All that varies of a modality over what does in the directions that are seen of it."""
+    """All that varies of a modality over what does in the directions that are seen of it.
+
+    What is in the others is taken to be alike.
+    """
+    if part.turn is None:
+        return 1.0
     columns = part.scores[:, : part.rank]
     size = np.linalg.norm(columns, axis=0)
     strength = signal_strength(part.singular_values[: part.rank], len(columns), part.channels)
@@ -204,7 +212,6 @@ class _Rest:
 
     def __init__(self, part: ModalityScores, seen: Floats, joint: Floats, design: Floats) -> None:
         self.joint, self.design = joint, crossed(seen, design)
-        self.unseen = 1.0 if part.turn is None else _over_seen(part, seen, design)
         self.gain = max(part.gain, np.finfo(float).tiny)
         found = projected_noise(part, seen, joint)
         self.noise = found.divisor * self.gain
@@ -221,7 +228,7 @@ class _Rest:
         Returns
         -------
         power, spectra : ndarray
-            As there; spectra count what is in directions that are not seen, as if it were alike.
+            As there.
         maps : ndarray
             ``(N, f)`` of what stands out, by the strongest directions.
         """
@@ -235,7 +242,7 @@ class _Rest:
         right = mixed(left.T, self.joint) - (left.T @ self.design) @ factors
         found, spectra = varying.divide_power(seen, amounts, left, right, self.noise)
         maps = turned(seen, left * np.sqrt(np.maximum(power, 0.0)))
-        return found * more, spectra * (more * self.unseen), maps
+        return found * more, spectra * more, maps
 
     def _found(self, factors: Floats) -> tuple[Floats, Floats]:
         """Find directions that stand out of the noise, the strongest first, and their power."""

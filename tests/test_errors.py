@@ -327,7 +327,7 @@ def test_a_few_directions_of_data_on_disk_tell_the_means_and_their_errors(
     part = h._scores.modalities["Diffraction"]
     assert part.turn.shape[1] == directions < part.rank / 1.5
     error, stated = squared_errors(h, phantom)
-    # Sums in directions in which crystals differ err 3 to 200 times as much, and say much less.
+    # With the directions in which crystals differ most, squares are 2 to 200 times those in memory.
     assert (error < 1.5 * stated).all()
     assert (error < 6 * whole).all() and error.sum() < 1.5 * whole.sum()
 
